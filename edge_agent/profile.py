@@ -1,0 +1,74 @@
+"""The reference profile: what the model's outputs and its input looked like at build time.
+
+``profile.json`` in a bundle: ``{"schema_version": 1, "classes": n, "frames": n, "source": "...",
+"counts": {feature: [...]}}``, counted through the deployed preprocessing into the bins of
+`edge_agent.histogram`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_agent.checked import Fields, canonical_json
+from edge_agent.errors import BundleError
+from edge_agent.histogram import INPUT_FEATURES, OUTPUT_FEATURES, Histograms, bins
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Histograms over the validation images and a word on where those came from."""
+
+    histograms: Histograms
+    source: str
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: str = "profile.json") -> Profile:
+        """Read profile bytes.
+
+        Raises:
+            BundleError: listing every fault.
+        """
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{where}: not JSON ({error}); build the bundle again") from None
+        fields = Fields(document)
+        if fields.integer("schema_version") != SCHEMA_VERSION:
+            fields.fault("schema_version", f"only {SCHEMA_VERSION} is known here; update Outpost")
+        classes = fields.integer("classes", least=1, most=100_000)
+        histograms = Histograms(classes, fields.integer("frames", least=0))
+        counts = fields.table("counts")
+        for name in (*OUTPUT_FEATURES, *INPUT_FEATURES):
+            values = counts.numbers(name)
+            if len(values) != bins(name, classes) or min(values, default=0) < 0:
+                counts.fault(name, f"should hold {bins(name, classes)} counts")
+            else:
+                histograms.counts[name] = np.asarray(values, np.int64)
+        source = fields.text("source", "")
+        if fields.faults:
+            raise BundleError(f"{where}: " + "; ".join(fields.faults))
+        return cls(histograms, source)
+
+    @classmethod
+    def read(cls, path: Path) -> Profile:
+        """Read the profile of a bundle; raises `BundleError`."""
+        try:
+            return cls.parse(path.read_bytes(), where=str(path))
+        except OSError as error:
+            raise BundleError(f"{path}: {error.strerror}; build the bundle again") from None
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of profile.json."""
+        document = self.histograms.to_document()
+        document |= {
+            "schema_version": SCHEMA_VERSION,
+            "classes": self.histograms.classes,
+            "source": self.source,
+        }
+        return canonical_json(document)
