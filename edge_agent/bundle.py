@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The preprocessing contract: image (H, W, 3) BGR uint8 -> tensor (1, 3, height, width) float32.
+    """The preprocessing contract: (H, W, 3) BGR uint8 -> (1, 3, height, width) float32.
 
     Attributes:
         width, height: tensor size in pixels.
@@ -90,7 +90,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class GoldenSpec:
-    """Where the golden detections are, what made them (``pytorch`` or ``fp32-graph``), tolerances."""
+    """Where the golden detections are, what made them, and how close a device must come."""
 
     path: str
     reference: str
@@ -353,7 +353,7 @@ def _read_golden(fields: Fields) -> GoldenSpec:
                 iou=(table := tolerances.table(name)).number("iou", least=0.0, most=1.0),
                 score=table.number("score", least=0.0, most=1.0),
             )
-            for name in tolerances.keys()
+            for name in tolerances.names()
         },
     )
 

@@ -71,25 +71,33 @@ class Fields:
         """A string; ``pattern`` must match the whole of it, ``choices`` close the set."""
         value = self._take(name, default, (str,), "a text")
         if value is _MISSING or value is default:
-            return "" if value is _MISSING else value  # type: ignore[no-any-return]
+            return "" if value is _MISSING else value
         if len(value) > most:
             self.fault(name, f"has {len(value)} characters, at most {most} are allowed")
         elif pattern is not None and not re.fullmatch(pattern, value):
             self.fault(name, f"{_short(value)} does not have the form {pattern}")
         allowed = tuple(choices)
         if allowed and value not in allowed:
-            self.fault(name, f"{_short(value)} is not one of {', '.join(allowed)}" + nearest(value, allowed))
-        return value  # type: ignore[no-any-return]
+            self.fault(
+                name,
+                f"{_short(value)} is not one of {', '.join(allowed)}" + nearest(value, allowed),
+            )
+        return value
 
     def integer(
-        self, name: str, default: Any = _MISSING, *, least: int | None = None, most: int | None = None
+        self,
+        name: str,
+        default: Any = _MISSING,
+        *,
+        least: int | None = None,
+        most: int | None = None,
     ) -> int:
         """A whole number inside [least, most]."""
         value = self._take(name, default, (int,), "a whole number")
         if value is _MISSING:
             return least or 0
         self._check_range(name, value, least, most)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def number(
         self,
@@ -104,7 +112,7 @@ class Fields:
         if value is _MISSING:
             return least or 0.0
         if value is default and not isinstance(value, (int, float)):
-            return value  # type: ignore[no-any-return]  # e.g. default=None
+            return value
         if not math.isfinite(value):
             self.fault(name, f"{value} is not a finite number")
             return least or 0.0
@@ -120,7 +128,7 @@ class Fields:
             self.fault(name, f"{value} is above the most allowed, {most}")
 
     def boolean(self, name: str, default: Any = _MISSING) -> bool:
-        """true or false."""
+        """A truth value."""
         value = self._take(name, default, (bool,), "true or false")
         return False if value is _MISSING else value
 
@@ -167,7 +175,7 @@ class Fields:
         value = self._take(name, {}, (dict,), "a table")
         return dict(value)
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The names that this table really has."""
         return tuple(self._values)
 
@@ -194,9 +202,7 @@ def canonical_json(document: object) -> bytes:
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _kind(value: object) -> str:

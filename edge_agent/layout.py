@@ -1,0 +1,64 @@
+"""Where things lie below ``<data>`` and ``<run>``: the one place that knows the paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The device's folders (docs/formats.md)."""
+
+    data: Path
+    run: Path
+
+    @property
+    def journal(self) -> Path:
+        """Slot state, intents, bans, audit."""
+        return self.data / "journal.sqlite"
+
+    @property
+    def outbox(self) -> Path:
+        """Telemetry not yet acknowledged by the broker."""
+        return self.data / "outbox.sqlite"
+
+    @property
+    def store(self) -> Path:
+        """Blobs by their SHA-256."""
+        return self.data / "store" / "sha256"
+
+    @property
+    def trust(self) -> Path:
+        """TUF metadata of the release repository."""
+        return self.data / "tuf"
+
+    @property
+    def health(self) -> Path:
+        """The agent's last windows."""
+        return self.run / "health.json"
+
+    def model(self, name: str) -> Path:
+        """Everything of one model."""
+        return self.data / "models" / name
+
+    def release(self, name: str, digest: str) -> Path:
+        """The bundle of one release."""
+        return self.model(name) / "releases" / digest
+
+    def current(self, name: str) -> Path:
+        """The link to the release that runs."""
+        return self.model(name) / "current"
+
+    def linked(self, name: str) -> str:
+        """The digest that ``current`` points at; "" when there is none or it is not a release."""
+        try:
+            target = os.readlink(self.current(name))
+        except OSError:
+            return ""
+        digest = Path(target).name
+        return digest if _DIGEST.fullmatch(digest) else ""

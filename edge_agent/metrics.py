@@ -1,0 +1,130 @@
+"""Telemetry types: topics, the envelope of every payload, and the reader that removes duplicates.
+
+One home for what goes over MQTT (docs/formats.md). Metrics are one flat JSON object of numbers per
+window; a reading that is not there is absent, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PAYLOAD_VERSION = 1
+ROOT = "outpost/v1"
+DEVICE_PATTERN = r"[a-z0-9-]{1,64}"
+
+STATUS = "up/status"
+INFO = "up/info"
+METRICS_SYSTEM = "up/metrics/system"
+METRICS_INPUT = "up/metrics/input"
+METRICS_OUTPUT = "up/metrics/output"
+EVENTS = "up/events"
+REPORTED = "up/reported"
+
+
+def topic(device: str, suffix: str) -> str:
+    """The full topic of a device, e.g. ``outpost/v1/cell-3/up/status``."""
+    return f"{ROOT}/{device}/{suffix}"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing to send: where to (without the root), what, and how surely.
+
+    Attributes:
+        suffix: topic below the device, one of the constants above.
+        payload: JSON-ready fields, without the envelope.
+        retain: whether the broker keeps it for those who come later.
+        durable: goes through the outbox and is repeated until the broker has it.
+        priority: when the outbox is full, lower goes first (0 metrics, 1 events).
+    """
+
+    suffix: str
+    payload: Mapping[str, Any]
+    retain: bool = False
+    durable: bool = True
+    priority: int = 0
+
+
+def event(kind: str, severity: str, text: str, **fields: Any) -> Message:
+    """An event for people and machines.
+
+    Args:
+        kind: dotted name, e.g. ``gate.rejecting``, ``transition``, ``agent.started``.
+        severity: ``info``, ``warning`` or ``error``.
+        text: one sentence.
+        fields: numbers and texts as evidence.
+    """
+    payload = {"kind": kind, "severity": severity, "text": text, **fields}
+    return Message(EVENTS, payload, priority=1)
+
+
+def numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int]:
+    """Drop what is absent or not finite, so that missing is never sent as zero or NaN."""
+    return {
+        name: value for name, value in values.items() if value is not None and math.isfinite(value)
+    }
+
+
+@dataclass
+class Stamper:
+    """Gives each payload its envelope: ``v, ts, boot, seq`` (seq counts from 1 in each boot)."""
+
+    boot: str
+    seq: int = 0
+
+    def stamp(self, payload: Mapping[str, Any], *, ts: float, model_version: int) -> bytes:
+        """The bytes to publish.
+
+        Args:
+            payload: the message's own fields.
+            ts: wall-clock seconds.
+            model_version: version that was running, 0 for none.
+        """
+        self.seq += 1
+        document = {
+            "v": PAYLOAD_VERSION,
+            "ts": round(ts, 3),
+            "boot": self.boot,
+            "seq": self.seq,
+            "model_version": model_version,
+            **payload,
+        }
+        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass
+class Reader:
+    """What a consumer keeps per device: removes duplicates by ``(boot, seq)`` and counts them.
+
+    Order across topics is not promised, so a bounded set of recent numbers is kept per boot.
+    """
+
+    accepted: int = 0
+    duplicates: int = 0
+    malformed: int = 0
+    _seen: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+
+    def accept(self, device: str, payload: bytes) -> dict[str, Any] | None:
+        """Parse one payload; None for a duplicate or for something that is not ours."""
+        try:
+            document = json.loads(payload)
+            key, seq = (device, str(document["boot"])), int(document["seq"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            self.malformed += 1
+            return None
+        seen = self._seen.setdefault(key, set())
+        if seq in seen:
+            self.duplicates += 1
+            return None
+        seen.add(seq)
+        self.accepted += 1
+        return dict(document)
+
+    def gaps(self, device: str, boot: str) -> list[int]:
+        """Sequence numbers below the highest seen that have not arrived (yet)."""
+        seen = self._seen.get((device, boot), set())
+        return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
