@@ -71,7 +71,8 @@ class Fields:
         """A string; ``pattern`` must match the whole of it, ``choices`` close the set."""
         value = self._take(name, default, (str,), "a text")
         if value is _MISSING or value is default:
-            return "" if value is _MISSING else value
+            text: str = "" if value is _MISSING else default
+            return text
         if len(value) > most:
             self.fault(name, f"has {len(value)} characters, at most {most} are allowed")
         elif pattern is not None and not re.fullmatch(pattern, value):
@@ -82,7 +83,7 @@ class Fields:
                 name,
                 f"{_short(value)} is not one of {', '.join(allowed)}" + nearest(value, allowed),
             )
-        return value
+        return str(value)
 
     def integer(
         self,
@@ -97,7 +98,8 @@ class Fields:
         if value is _MISSING:
             return least or 0
         self._check_range(name, value, least, most)
-        return value
+        whole: int = value
+        return whole
 
     def number(
         self,
@@ -112,7 +114,8 @@ class Fields:
         if value is _MISSING:
             return least or 0.0
         if value is default and not isinstance(value, (int, float)):
-            return value
+            nothing: float = value
+            return nothing
         if not math.isfinite(value):
             self.fault(name, f"{value} is not a finite number")
             return least or 0.0
