@@ -1,0 +1,109 @@
+"""Trains and measures the sample line's two good model versions.
+
+Needs an environment of its own, which nothing else in this repository needs::
+
+    python -m venv build/train-env
+    build/train-env/bin/pip install torch torchvision ultralytics-opencv-headless scikit-image click
+    python -m deploy.demo.line --out build/line --seed 1
+    build/train-env/bin/python -m deploy.demo.train train v2
+    build/train-env/bin/python -m deploy.demo.train evaluate deploy/demo/models/defects-v2.pt
+
+(ultralytics is AGPL-3.0.) Two processor cores need about half an hour for v2; the figures of the
+committed versions are in ``models/CARD.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+# Before ultralytics is imported: it would install packages and call home on its own.
+os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true", WANDB_MODE="disabled")
+
+HERE = Path(__file__).resolve().parent
+IMAGE_PX = 256  # a 512x384 frame letterboxes at exactly one half
+
+# v1 is what a line starts with: a third of the pictures and a short training.
+RECIPES: dict[str, dict[str, Any]] = {
+    "v1": {"epochs": 24, "fraction": 0.34, "seed": 1},
+    "v2": {"epochs": 60, "fraction": 1.0, "seed": 2},
+}
+
+
+def train(version: str, data: Path, runs: Path, target: Path) -> None:
+    """Train ``version`` by its recipe and copy the ``best.pt`` as it was written to ``target``."""
+    from ultralytics import YOLO
+
+    YOLO(HERE / "defects.yaml", task="detect").train(
+        data=str(data),
+        imgsz=IMAGE_PX,
+        batch=16,
+        cos_lr=True,
+        close_mosaic=8,
+        flipud=0.5,
+        cache="ram",
+        workers=1,
+        device="cpu",
+        plots=False,
+        pretrained=False,
+        project=str(runs),
+        name=version,
+        exist_ok=True,
+        **RECIPES[version],
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(runs / version / "weights" / "best.pt", target)
+
+
+def evaluate(checkpoint: Path, data: Path) -> dict[str, Any]:
+    """Mean average precision of ``checkpoint`` on the test split, overall and per class."""
+    from ultralytics import YOLO
+
+    found = YOLO(checkpoint).val(
+        data=str(data), split="test", imgsz=IMAGE_PX, device="cpu", plots=False, workers=1,
+        project=str(HERE.parents[1] / "build" / "train"), name="evaluate", exist_ok=True,
+    )
+    figures: dict[str, Any] = {
+        "checkpoint": checkpoint.name, "split": "test",
+        "map50": round(float(found.box.map50), 4), "map50_95": round(float(found.box.map), 4),
+    }
+    for row, number in enumerate(found.box.ap_class_index):
+        figures[found.names[int(number)]] = {
+            "map50": round(float(found.box.ap50[row]), 4),
+            "map50_95": round(float(found.box.ap[row]), 4),
+        }
+    return figures
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo.train", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("build/line/dataset/data.yaml"))
+    steps = parser.add_subparsers(dest="step", required=True)
+    one = steps.add_parser("train", help="train one version")
+    one.add_argument("version", choices=sorted(RECIPES))
+    one.add_argument("--runs", type=Path, default=Path("build/train"))
+    one.add_argument("--target", type=Path, help="default: build/train/defects-<version>.pt")
+    two = steps.add_parser("evaluate", help="print mAP on the test split as JSON")
+    two.add_argument("checkpoint", type=Path)
+    wanted = parser.parse_args(argv)
+    data = wanted.data.resolve()
+    if not data.is_file():
+        parser.error(f"{wanted.data} is not there; first: python -m deploy.demo.line --out build/line")
+    if wanted.step == "evaluate":
+        print(json.dumps(evaluate(wanted.checkpoint, data), indent=2))
+        return 0
+    target = wanted.target or wanted.runs / f"defects-{wanted.version}.pt"
+    train(wanted.version, data, wanted.runs.resolve(), target)
+    print(f"wrote {target} ({target.stat().st_size / 1e6:.2f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
