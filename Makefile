@@ -1,0 +1,48 @@
+# The few things that a person does here. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+export YOLO_AUTOINSTALL := false
+export YOLO_OFFLINE := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## the whole story on this machine, no GPU, no torch: build/demo/report.html
+	@$(BIN)/python -m deploy.demo.run $(ARGS)
+
+test: $(VENV)/.test ## the whole test suite (adds torch and ultralytics as the reference)
+	@$(BIN)/python -m pytest $(ARGS)
+
+setup: $(VENV)/.test ## only the environment, for developers
+
+lint: $(VENV)/.test ## ruff, and mypy in strict mode on the three packages
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.json
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python setup.py constraints.txt
+	@echo "installing Outpost and what the demo needs (no torch) ..."
+	@$(PIP) -e '.[demo,cpu]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	@echo "installing the test tools and the reference (torch, ultralytics) ..."
+	@$(PIP) -e '.[demo,cpu,reference,test]'
+	@touch $@
