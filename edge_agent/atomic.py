@@ -6,11 +6,14 @@ content or the whole new one; leftovers are named ``.<name>.<random>.tmp`` and a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
 
 from edge_agent.errors import storage_errors
+
+_CHUNK = 1 << 20
 
 
 def fsync_dir(path: Path) -> None:
@@ -70,3 +73,47 @@ def replace_symlink(link: Path, target: str) -> None:
             temporary.unlink(missing_ok=True)
             raise
         fsync_dir(link.parent)
+
+
+def copy_atomic(source: Path, target: Path, *, mode: int = 0o644) -> str:
+    """Copy a file to ``target`` in one durable step, reading it in pieces of 1 MiB.
+
+    Returns:
+        SHA-256 in hex of the bytes that were copied.
+
+    Raises:
+        StorageError: disk full, read-only or not permitted; ``target`` is then unchanged.
+    """
+    temporary = _temporary(target)
+    digest = hashlib.sha256()
+    with storage_errors(target):
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(fd, "wb") as copy, source.open("rb") as file:
+                while piece := file.read(_CHUNK):
+                    digest.update(piece)
+                    copy.write(piece)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_dir(target.parent)
+    return digest.hexdigest()
+
+
+def make_dirs(path: Path) -> None:
+    """Make a folder and its missing parents, each of them durable.
+
+    Raises:
+        StorageError: disk full, read-only or not permitted.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    with storage_errors(path):
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            fsync_dir(folder.parent)
