@@ -31,7 +31,7 @@ def _show(work: Iterable[object], length: int, label: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write ``dataset/``, ``reference.png``, ``clip.mp4`` and ``faults.mp4``; returns exit code 0."""
+    """Write ``dataset/``, ``reference.png`` and the clips; returns the exit code."""
     wanted = _arguments(argv)
     out: Path = wanted.out
     (out / "dataset").mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def _vignette() -> Float:
 
 @lru_cache(maxsize=4)
 def _gain(gains: tuple[float, float, float]) -> Float:
-    return np.asarray(_vignette() * np.float32(gains), np.float32)
+    return np.asarray(_vignette() * np.array(gains, np.float32), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -79,14 +79,14 @@ def straight(canvas: Image) -> Image:
 
 def expose(view: Image, condition: Condition, rng: np.random.Generator) -> Image:
     """What the sensor makes of ``view`` (uint8 BGR, HEIGHT x WIDTH) under ``condition``."""
-    picture = view.astype(np.float32)
+    sharp: Float = view.astype(np.float32)
     if condition.blur_sigma:
-        picture = cv2.GaussianBlur(picture, (0, 0), condition.blur_sigma)
-    picture *= _gain(condition.gains)
+        sharp = np.asarray(cv2.GaussianBlur(sharp, (0, 0), condition.blur_sigma), np.float32)
+    lit = sharp * _gain(condition.gains)
     y, x = int(rng.integers(HEIGHT)), int(rng.integers(WIDTH))
     grain = _noise()[y : y + HEIGHT, x : x + WIDTH]
-    picture = cv2.addWeighted(picture, condition.exposure, grain, condition.noise_sigma, 0.0)
-    sensed = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    signal = cv2.addWeighted(lit, condition.exposure, grain, condition.noise_sigma, 0.0)
+    sensed = np.clip(np.rint(signal), 0, 255).astype(np.uint8)
     if condition.jpeg_quality is None:
         return sensed
     _, coded = cv2.imencode(".jpg", sensed, [cv2.IMWRITE_JPEG_QUALITY, condition.jpeg_quality])

@@ -84,11 +84,9 @@ def _spoilt(picture: Image, amounts: dict[str, float]) -> Image:
     return picture
 
 
-def record(
-    path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = ()
-) -> Iterator[Frame]:
+def record(path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:
     """Write the clip ``path`` and its ``.truth.json``; yields each frame when it is written."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise OSError(f"cannot write {path}; is the folder there, and does this OpenCV have mp4v?")
     told: list[dict[str, Any]] = []

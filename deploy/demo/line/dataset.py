@@ -50,7 +50,7 @@ def label_lines(truth: list[Truth]) -> str:
 
 
 def write_split(root: Path, split: str, count: int, seed: int) -> Iterator[Path]:
-    """Write ``count`` PNGs and labels under ``root``; yields each picture's path when it is there."""
+    """Write ``count`` PNGs and labels under ``root``; yields each path when it is there."""
     images, labels = root / "images" / split, root / "labels" / split
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,8 @@ def write_data_yaml(root: Path) -> Path:
     names = "".join(f"  {number}: {name}\n" for number, name in enumerate(CLASSES))
     path = root / "data.yaml"
     path.write_text(
-        "train: images/train\nval: images/val\ntest: images/test\nnames:\n" + names, encoding="ascii"
+        "train: images/train\nval: images/val\ntest: images/test\nnames:\n" + names,
+        encoding="ascii",
     )
     return path
 

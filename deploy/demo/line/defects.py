@@ -57,7 +57,9 @@ def scratch(blank: Blank, rng: np.random.Generator) -> Box | None:
     groove = np.zeros((blank.mask.shape[0] * 4, blank.mask.shape[1] * 4), np.uint8)
     width = round(rng.uniform(1.8, 3.2) * 4)
     cv2.polylines(groove, [np.round(path * 4).astype(np.int32)], False, 255, width, cv2.LINE_AA)
-    line = cv2.resize(groove, blank.mask.shape[::-1], interpolation=cv2.INTER_AREA) / np.float32(255)
+    line = cv2.resize(groove, blank.mask.shape[::-1], interpolation=cv2.INTER_AREA) / np.float32(
+        255
+    )
     line = line * (blank.mask > 0.5)
     if (line > 0.3).sum() < 45:
         return None
@@ -99,7 +101,9 @@ def broken_edge(blank: Blank, rng: np.random.Generator) -> Box | None:
     ragged = centre + radius[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
     gone = np.zeros((blank.mask.shape[0] * 3, blank.mask.shape[1] * 3), np.uint8)
     cv2.fillPoly(gone, [np.round(ragged * 3).astype(np.int32)], 255)
-    bitten = cv2.resize(gone, blank.mask.shape[::-1], interpolation=cv2.INTER_AREA) / np.float32(255)
+    bitten = cv2.resize(gone, blank.mask.shape[::-1], interpolation=cv2.INTER_AREA) / np.float32(
+        255
+    )
     lost = bitten * blank.mask
     if (lost > 0.5).sum() < 220:
         return None
@@ -112,5 +116,7 @@ def broken_edge(blank: Blank, rng: np.random.Generator) -> Box | None:
 
 
 DEFECTS: tuple[Callable[[Blank, np.random.Generator], Box | None], ...] = (
-    scratch, dent, broken_edge,
+    scratch,
+    dent,
+    broken_edge,
 )

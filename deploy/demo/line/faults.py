@@ -35,7 +35,7 @@ def knock(canvas: Image) -> Image:
 
 
 def knocked_box(box: Truth) -> Truth:
-    """``box`` of the undisturbed view as a knocked camera sees it (upright, around the turned one)."""
+    """``box`` of the undisturbed view as a knocked camera sees it (still upright)."""
     x0, y0, x1, y1, kind = box
     corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) + MARGIN
     turn = _knock_matrix()
@@ -49,8 +49,9 @@ def knocked_box(box: Truth) -> Truth:
 def _dirt() -> tuple[Float, Float]:
     """Where the lens is greasy (0..1) and where dust sits on it (0..1), each with its order."""
     rng = np.random.default_rng(77)
-    cloud = cv2.resize(rng.uniform(0, 1, (7, 9)).astype(np.float32), (WIDTH, HEIGHT),
-                       interpolation=cv2.INTER_CUBIC)
+    cloud = cv2.resize(
+        rng.uniform(0, 1, (7, 9)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
     grease = np.clip(cloud * 1.3 - 0.1, 0, 1)
     dust = np.zeros((HEIGHT, WIDTH), np.float32)
     for _ in range(70):
@@ -86,7 +87,7 @@ def occlusion(frame: Image, cover: float) -> Image:
     edge = WIDTH * (1 - cover) + 16 * np.sin(ys / 41) - 0.14 * (ys - HEIGHT / 2)
     cloth = np.clip((xs - edge) / 22, 0, 1)[..., None]
     folds = 1 + 0.14 * np.sin((xs - edge) / 23 + 0.02 * ys)[..., None]
-    rag = folds * np.float32((62, 66, 88))
+    rag = folds * np.array((62, 66, 88), np.float32)
     return np.asarray(np.clip(frame * (1 - cloth) + rag * cloth, 0, 255), np.uint8)
 
 

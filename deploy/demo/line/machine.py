@@ -1,6 +1,6 @@
 """What does not move in front of the camera: rails, guards, screws; and the belt between them.
 
-The picture is drawn larger than the camera sees (a margin on every side), so that a camera which was
+The picture is drawn larger than the camera sees (a margin on every side), so that a camera that was
 knocked sees more of the machine and not an invented border.
 """
 
@@ -23,21 +23,22 @@ OPENING = (MARGIN + 48, MARGIN + 62, MARGIN + 464, MARGIN + 322)
 BELT_PX = 2048  # the belt's texture repeats after this
 
 
-def _material(seed: int, name: str, shape: tuple[int, int], colour: tuple[int, int, int],
-              contrast: float) -> Float:
+def _material(
+    seed: int, name: str, shape: tuple[int, int], colour: tuple[int, int, int], contrast: float
+) -> Float:
     """A surface of ``colour`` with the machine's own tile of photograph ``name`` as its grain."""
     rng = np.random.default_rng(seed)
     tile = cv2.resize(photograph(name)[256:384, 256:384], (72, 72), interpolation=cv2.INTER_AREA)
     grain = mirrored(normalised(tile.astype(np.float32)), shape)
     grain = grain + 0.3 * rng.standard_normal(shape).astype(np.float32)
-    return np.asarray((1 + contrast * grain)[..., None] * np.float32(colour), np.float32)
+    return np.asarray((1 + contrast * grain)[..., None] * np.array(colour, np.float32), np.float32)
 
 
 def _stripes(canvas: Float, x0: int, x1: int) -> None:
     """Worn yellow and black hazard stripes on a guard."""
     ys, xs = np.indices(canvas.shape[:2])
     band = ((xs + ys) // 17 % 2 == 0) & (xs >= x0) & (xs < x1)
-    canvas[band] *= np.float32((0.34, 1.35, 1.55))
+    canvas[band] *= np.array((0.34, 1.35, 1.55), np.float32)
     dark = ~band & (xs >= x0) & (xs < x1)
     canvas[dark] *= np.float32(0.42)
 
@@ -46,7 +47,9 @@ def _screw(canvas: Float, x: int, y: int, radius: int, turn: float) -> None:
     """A socket-head screw: shadow, head, rim light and a hexagonal recess."""
     cv2.circle(canvas, (x + 2, y + 3), radius + 1, (18, 18, 18), -1, cv2.LINE_AA)
     cv2.circle(canvas, (x, y), radius, (150, 150, 146), -1, cv2.LINE_AA)
-    cv2.ellipse(canvas, (x, y), (radius - 1, radius - 1), 0, 150, 290, (228, 230, 228), 2, cv2.LINE_AA)
+    cv2.ellipse(
+        canvas, (x, y), (radius - 1, radius - 1), 0, 150, 290, (228, 230, 228), 2, cv2.LINE_AA
+    )
     cv2.ellipse(canvas, (x, y), (radius - 1, radius - 1), 0, -30, 110, (84, 84, 84), 2, cv2.LINE_AA)
     turns = turn + np.arange(6) * np.pi / 3
     points = np.array([x, y]) + radius * 0.52 * np.stack([np.cos(turns), np.sin(turns)], 1)
@@ -82,7 +85,7 @@ def _plate(canvas: Float, x0: int, y0: int, text: tuple[str, str]) -> None:
 
 def structure() -> Image:
     """The machine without belt: uint8 BGR of shape ``CANVAS``; the opening is left dark."""
-    height, width = CANVAS
+    height = CANVAS[0]
     x0, y0, x1, y1 = OPENING
     canvas = _material(3, "gravel", CANVAS, (96, 88, 80), 0.16)
     _stripes(canvas, x0 - 30, x0 - 8)

@@ -86,11 +86,15 @@ def make_part(rng: np.random.Generator, split: str) -> Part:
     blank = Blank(mask, flat.copy(), flat.copy())
     defects = _damage(blank, rng)
     texture = surface(rng, split, PATCH_PX)
-    colour = np.array(MATERIALS[rng.integers(len(MATERIALS))], np.float32)
-    colour = colour * np.float32(rng.uniform(0.88, 1.12)) * rng.uniform(0.96, 1.04, 3)
+    plain = np.array(MATERIALS[rng.integers(len(MATERIALS))], np.float32)
+    batch = plain * np.float32(rng.uniform(0.88, 1.12)) * rng.uniform(0.96, 1.04, 3)
     bright = _lit(blank, texture) * (1 + np.float32(rng.uniform(0.05, 0.12)) * texture)
-    picture = np.clip(bright[..., None] * colour.astype(np.float32), 0, 255)
+    picture = np.clip(bright[..., None] * batch.astype(np.float32), 0, 255)
     keep = (1 - blank.mask) * (1 - 0.6 * _shadow(blank.mask))
     add = picture * blank.mask[..., None]
-    blur = (_MOTION_PX, 1)
-    return Part(cv2.blur(keep, blur)[..., None], cv2.blur(add, blur), tuple(defects))
+    return Part(_smeared(keep)[..., None], _smeared(add), tuple(defects))
+
+
+def _smeared(moving: Float) -> Float:
+    """The motion blur of a part on its way from left to right."""
+    return np.asarray(cv2.blur(moving, (_MOTION_PX, 1)), np.float32)

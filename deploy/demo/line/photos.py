@@ -6,7 +6,7 @@ pixel of a training texture is seen again in validation, test or the clips.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 
 import cv2
@@ -27,14 +27,16 @@ _BOARD = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def photograph(name: str) -> NDArray[np.uint8]:
     """The grey photograph ``name``, uint8 of shape (height, width), read from the wheel itself."""
     # Not skimage.data.<name>(): that would be free to download.
     content = resources.files("skimage.data").joinpath(f"{name}.png").read_bytes()
     picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     if picture is None:
-        raise OSError(f"scikit-image's photograph {name}.png cannot be read; reinstall scikit-image")
+        raise OSError(
+            f"scikit-image's photograph {name}.png cannot be read; reinstall scikit-image"
+        )
     return np.asarray(picture, np.uint8)
 
 
@@ -54,13 +56,17 @@ def surface(rng: np.random.Generator, split: str, size_px: int) -> Float:
     crop = np.rot90(tile[top : top + side, left : left + side], int(rng.integers(4)))
     crop = crop[:, ::-1] if rng.random() < 0.5 else crop
     grain_px = int(size_px * rng.uniform(0.42, 0.75))
-    fine = cv2.resize(np.ascontiguousarray(crop), (grain_px, grain_px), interpolation=cv2.INTER_AREA)
+    fine = cv2.resize(
+        np.ascontiguousarray(crop), (grain_px, grain_px), interpolation=cv2.INTER_AREA
+    )
     return mirrored(normalised(fine.astype(np.float32)), (size_px, size_px))
 
 
 def mirrored(tile: Float, shape: tuple[int, int]) -> Float:
     """``tile`` repeated without seams to fill ``shape`` (every second copy is mirrored)."""
-    double = np.vstack([np.hstack([tile, tile[:, ::-1]]), np.hstack([tile[::-1], tile[::-1, ::-1]])])
+    double = np.vstack(
+        [np.hstack([tile, tile[:, ::-1]]), np.hstack([tile[::-1], tile[::-1, ::-1]])]
+    )
     rows, columns = (-(-want // have) for want, have in zip(shape, double.shape, strict=True))
     return np.asarray(np.tile(double, (rows, columns))[: shape[0], : shape[1]], np.float32)
 

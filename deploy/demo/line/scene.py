@@ -94,5 +94,7 @@ def _lay(window: NDArray[np.float32], part: Part, left: int, top: int) -> list[T
         if seen[1] - seen[0] < max(_MIN_SIDE_PX, _MIN_VISIBLE * (bx1 - bx0)):
             continue
         dx, dy = machine.OPENING[0] - machine.MARGIN, machine.OPENING[1] - machine.MARGIN + top
-        boxes.append((float(seen[0] + dx), float(by0 + dy), float(seen[1] + dx), float(by1 + dy), kind))
+        boxes.append(
+            (float(seen[0] + dx), float(by0 + dy), float(seen[1] + dx), float(by1 + dy), kind)
+        )
     return boxes

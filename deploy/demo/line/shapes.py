@@ -31,7 +31,7 @@ def _polygon(mask: NDArray[np.uint8], points: NDArray[np.float64]) -> None:
 
 def _turned(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]), np.float64)
 
 
 def disc(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -59,8 +59,10 @@ def plate(rng: np.random.Generator) -> NDArray[np.uint8]:
     centres = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (half - corner)
     turns = np.linspace(0, np.pi / 2, 8)
     starts = (np.pi, 1.5 * np.pi, 0.0, 0.5 * np.pi)
-    arcs = [c + corner * np.stack([np.cos(turns + s), np.sin(turns + s)], 1)
-            for c, s in zip(centres, starts, strict=True)]
+    arcs = [
+        c + corner * np.stack([np.cos(turns + s), np.sin(turns + s)], 1)
+        for c, s in zip(centres, starts, strict=True)
+    ]
     _polygon(mask, _turned(np.concatenate(arcs), angle))
     for x, y in _turned(centres * 0.93, angle):
         _circle(mask, x, y, 5.0, 0)
@@ -86,7 +88,11 @@ def cog(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 SHAPES: tuple[Callable[[np.random.Generator], NDArray[np.uint8]], ...] = (
-    disc, ring, plate, hexagon, cog,
+    disc,
+    ring,
+    plate,
+    hexagon,
+    cog,
 )
 
 
@@ -94,4 +100,4 @@ def outline(rng: np.random.Generator) -> Float:
     """A random part's mask: float32 (PATCH_PX, PATCH_PX), 0 outside to 1 inside."""
     drawn = SHAPES[rng.integers(len(SHAPES))](rng)
     small = cv2.resize(drawn, (PATCH_PX, PATCH_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small / np.float32(255), np.float32)
