@@ -157,6 +157,20 @@ class Fields:
             return ()
         return tuple(float(item) for item in value)
 
+    def rows(self, name: str, *, width: int) -> tuple[tuple[float, ...], ...]:
+        """A list of lists of ``width`` finite numbers each."""
+        value = self._take(name, _MISSING, (list, tuple), "a list of lists of numbers")
+        if value is _MISSING:
+            return ()
+        for row in value:
+            if not (isinstance(row, (list, tuple)) and len(row) == width):
+                self.fault(name, f"should hold lists of {width} numbers, has {_short(row)}")
+                return ()
+            if not all(_is_number(item) for item in row):
+                self.fault(name, f"{_short(row)} should hold finite numbers only")
+                return ()
+        return tuple(tuple(float(item) for item in row) for row in value)
+
     def table(self, name: str, *, optional: bool = False) -> Fields:
         """A nested table; an absent optional one reads as empty."""
         value = self._take(name, {} if optional else _MISSING, (dict,), "a table")
