@@ -1,0 +1,36 @@
+"""A checkpoint that lies on this disk, registry or not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from builder.sources.version import ModelVersion, utc_text
+from edge_agent.bundle import hash_file
+from edge_agent.errors import RegistryError, storage_errors
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def local_version(path: Path) -> ModelVersion:
+    """A file as version 1 of a model named after it; its time is the file's.
+
+    Raises:
+        RegistryError: when there is no such file.
+    """
+    if not path.is_file():
+        raise RegistryError(
+            f"{path}: no such file; name a .pt file, or a registry version like"
+            " models:/name@production"
+        )
+    with storage_errors(path):
+        digest = hash_file(path)
+    return ModelVersion(
+        name=_NOT_PLAIN.sub("-", path.stem).strip("-._") or "model",
+        version=1,
+        checkpoint=path,
+        sha256=digest,
+        uri=path.name,
+        created=utc_text(path.stat().st_mtime),
+        choice=f"{path.name}, a local file",
+    )

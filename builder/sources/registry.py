@@ -1,0 +1,241 @@
+"""The MLflow registry: resolve, download, tag.
+
+mlflow is heavy (about two seconds and 100 MB), chatty and calls home, so it is imported here only,
+late, with its log lines, progress bars and telemetry off.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from builder.sources.candidates import SUFFIXES, Candidate, choose_checkpoint
+from builder.sources.reference import LATEST, Reference
+from builder.sources.version import ModelVersion, utc_text
+from edge_agent.bundle import hash_file
+from edge_agent.checked import nearest
+from edge_agent.errors import RegistryError, StorageError
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+MOST_ARTIFACTS = 10_000
+_SHOWN = 20
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A registry that is down should be heard of in seconds; mlflow would try for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class Registry:
+    """One MLflow tracking server or database."""
+
+    def __init__(self, uri: str, client: Any) -> None:
+        self.uri = uri
+        self._client = client
+
+    @classmethod
+    def open(cls, tracking_uri: str | None = None) -> Registry:
+        """Connect; nothing is ever created.
+
+        Args:
+            tracking_uri: None takes MLFLOW_TRACKING_URI, else `DEFAULT_URI`.
+
+        Raises:
+            RegistryError: when there is no registry at this address.
+        """
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+        _check_exists(uri)
+        with _translated(uri):
+            return cls(uri, _client(uri))
+
+    def fetch(self, reference: Reference, downloads: Path) -> ModelVersion:
+        """Resolve a reference and download its checkpoint into ``downloads``.
+
+        Raises:
+            RegistryError: no such model, alias, version or stage, or no checkpoint in it.
+        """
+        with _translated(self.uri):
+            found = self._version(reference)
+            name, version = str(found.name), int(found.version)
+            location = self._client.get_model_version_download_uri(name, str(version))
+            where = f"{self.uri}: {name} {version} ({location})"
+            checkpoint, candidate = _download(location, self.uri, downloads, where)
+            params, metrics = self._run(found.run_id)
+        return ModelVersion(
+            name=name,
+            version=version,
+            checkpoint=checkpoint,
+            sha256=hash_file(checkpoint),
+            uri=f"models:/{name}/{version}",
+            created=utc_text(found.creation_timestamp / 1000),
+            choice=candidate.choice,
+            run_id=found.run_id or "",
+            registered=True,
+            tags=dict(found.tags),
+            params=params,
+            metrics=metrics,
+        )
+
+    def tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Write tags onto a version; raises `RegistryError` when it does not take them."""
+        with _translated(self.uri):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(name, str(version), key, value)
+
+    def _version(self, reference: Reference) -> Any:
+        model = self._model(reference.name)
+        if reference.alias:
+            aliases = {alias: int(number) for alias, number in model.aliases.items()}
+            if reference.alias not in aliases:
+                raise RegistryError(
+                    f"{self.uri}: {reference.name} has no alias {reference.alias!r};"
+                    f" {_have('aliases', aliases)}{nearest(reference.alias, aliases)};"
+                    f" promote a version with `mlflow models` or the registry's page"
+                )
+            return self._client.get_model_version(reference.name, str(aliases[reference.alias]))
+        versions = self._versions(reference.name)
+        if reference.version:
+            fitting = [v for v in versions if int(v.version) == reference.version]
+        elif reference.stage == LATEST:
+            fitting = versions
+        else:
+            fitting = [v for v in versions if v.current_stage == reference.stage]
+        if not fitting:
+            numbers = [v.version for v in versions]
+            raise RegistryError(
+                f"{self.uri}: there is no {reference}; {_have('versions', numbers)},"
+                f" {_have('aliases', model.aliases)}"
+            )
+        return fitting[-1]
+
+    def _model(self, name: str) -> Any:
+        names = [model.name for model in self._client.search_registered_models(max_results=1000)]
+        if name not in names:
+            raise RegistryError(
+                f"{self.uri}: no model {name!r} in this registry;"
+                f" {_have('models', names)}{nearest(name, names)}"
+            )
+        return self._client.get_registered_model(name)
+
+    def _versions(self, name: str) -> list[Any]:
+        found = self._client.search_model_versions(f"name='{name}'", max_results=10_000)
+        return sorted(found, key=lambda version: int(version.version))
+
+    def _run(self, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
+        """Parameters and metrics of the training run; empty when it is gone."""
+        from mlflow.exceptions import MlflowException
+
+        if not run_id:
+            return {}, {}
+        try:
+            data = self._client.get_run(run_id).data
+        except MlflowException:
+            return {}, {}
+        return dict(data.params), dict(data.metrics)
+
+
+def _client(uri: str) -> Any:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        raise RegistryError(
+            f"mlflow is not installed ({error}); `pip install outpost-edge[builder]`"
+        ) from None
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _check_exists(uri: str) -> None:
+    """Refuse an address where mlflow would make an empty registry instead of reading one."""
+    advice = "name the registry with --tracking-uri or MLFLOW_TRACKING_URI"
+    parts = urlsplit(uri)
+    if parts.scheme == "sqlite":
+        path = Path(unquote(parts.path.removeprefix("/")))
+        if not path.is_file():
+            raise RegistryError(f"{path}: no MLflow database here; {advice}")
+        _check_database(path, advice)
+    elif parts.scheme in ("", "file") and not Path(unquote(parts.path)).is_dir():
+        raise RegistryError(f"{uri}: no such folder; {advice}")
+
+
+def _check_database(path: Path, advice: str) -> None:
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'registered_models'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            known = database.execute(query).fetchone()[0]
+    except sqlite3.Error as error:
+        raise RegistryError(f"{path}: not an MLflow database ({error}); {advice}") from None
+    if not known:
+        raise RegistryError(f"{path}: has no MLflow model registry in it; {advice}")
+
+
+def _download(location: str, uri: str, downloads: Path, where: str) -> tuple[Path, Candidate]:
+    """The chosen checkpoint of an artifact location as a local file."""
+    from mlflow import artifacts
+
+    if location.lower().endswith(SUFFIXES):  # the version is the file itself
+        name = location.rpartition("/")[2]
+        candidate, whole = Candidate(name, f"{name}, the version's own file"), location
+    else:
+        paths = _walk(lambda path: artifacts.list_artifacts(
+            artifact_uri=_join(location, path), tracking_uri=uri), location)  # fmt: skip
+        candidate = choose_checkpoint(paths, where)
+        whole = _join(location, candidate.path)
+    downloads.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(dir=downloads)
+    local = Path(
+        artifacts.download_artifacts(artifact_uri=whole, tracking_uri=uri, dst_path=folder)
+    )
+    if not local.is_file():
+        raise RegistryError(f"{where}: {candidate.path} is not a file; register it again")
+    return local, candidate
+
+
+def _join(location: str, path: str) -> str:
+    return f"{location.rstrip('/')}/{path}" if path else location
+
+
+def _walk(listing: Callable[[str], list[Any]], location: str) -> list[str]:
+    """All file paths below an artifact location, relative to it."""
+    files: list[str] = []
+    pending = [""]
+    while pending and len(files) < MOST_ARTIFACTS:
+        folder = pending.pop()
+        for entry in listing(folder):
+            path = "/".join(part for part in (folder, entry.path.rpartition("/")[2]) if part)
+            (pending if entry.is_dir else files).append(path)
+    return files
+
+
+def _have(kind: str, names: Any) -> str:
+    shown = [str(name) for name in names][:_SHOWN]
+    return f"its {kind}: {', '.join(shown)}" if shown else f"it has no {kind}"
+
+
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    """Whatever mlflow, SQLAlchemy, alembic or requests throw, in one line with the address."""
+    try:
+        yield
+    except (RegistryError, StorageError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        text = text if len(text) <= 300 else text[:297] + "..."
+        advice = "check the address and that the server runs"
+        if "out-of-date database schema" in text:
+            advice = f"run `mlflow db upgrade {uri}`, after a backup"
+        raise RegistryError(f"{uri}: {text or type(error).__name__}; {advice}") from error

@@ -1,0 +1,30 @@
+"""One entry for every kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.sources.local import local_version
+from builder.sources.reference import parse_reference
+from builder.sources.version import ModelVersion
+
+
+def resolve(source: str, *, downloads: Path, tracking_uri: str | None = None) -> ModelVersion:
+    """Find a model version and bring its checkpoint onto this disk.
+
+    Args:
+        source: ``models:/name@alias``, ``models:/name/3``, ``models:/name/Production`` or the path
+            of a ``.pt`` file.
+        downloads: folder for a remote checkpoint; must outlive the use of the result.
+        tracking_uri: of MLflow; None takes MLFLOW_TRACKING_URI or ``sqlite:///mlflow.db``.
+
+    Raises:
+        UsageError: when the source has none of these forms.
+        RegistryError: when it is not there, naming what is.
+    """
+    if source.startswith("models:"):
+        reference = parse_reference(source)
+        from builder.sources.registry import Registry
+
+        return Registry.open(tracking_uri).fetch(reference, downloads)
+    return local_version(Path(source))
