@@ -1,0 +1,74 @@
+"""edge_agent.config: strict, with every fault listed and the nearest right name."""
+
+import pytest
+
+from edge_agent.config import load
+from edge_agent.errors import ConfigError
+
+GOOD = """
+[device]
+id = "cell-3"
+data = "data"
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+[[model]]
+name = "defects"
+[[camera]]
+id = "cam-1"
+source = "dir:frames"
+model = "defects"
+"""
+
+
+def written(tmp_path, text):
+    """A config file with this text."""
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_need_no_thought(tmp_path):
+    """A short file is enough; relative paths start at its folder."""
+    config = load(written(tmp_path, GOOD))
+    assert config.layout.data == tmp_path / "data"
+    assert config.model("defects").providers == ("cpu",)
+    assert config.gate.action == "skip"
+    assert config.repository is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("id = ", "idd = "), 'device.idd: is not a known key; did you mean "id"?'),
+        (("[mqtt]", "[mqqt]"), 'mqqt: is not a known key; did you mean "mqtt"?'),
+        (('"cell-3"', '"Cell 3"'), "device.id"),
+        (("mqtt://", "tcp://"), "mqtt.url"),
+        (('model = "defects"', 'model = "defect"'), '"defect" is not a [[model]]: defects'),
+        (('source = "dir:frames"', ""), "camera[0].source: is missing"),
+    ],
+)
+def test_each_fault_is_named(tmp_path, change, message):
+    """A wrong key or value is one line that says where and what."""
+    path = written(tmp_path, GOOD.replace(*change))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_faults_come_at_once(tmp_path):
+    """Two faults, one failure."""
+    text = GOOD.replace("cell-3", "A B") + "\n[gate]\nwidht = 5\n"
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    assert "device.id" in str(caught.value)
+    assert 'did you mean "width"?' in str(caught.value)
+
+
+def test_missing_file_and_no_toml(tmp_path):
+    """No file: say how to make one. No TOML: say where it breaks."""
+    with pytest.raises(ConfigError, match="edge-agent init"):
+        load(tmp_path / "agent.toml")
+    with pytest.raises(ConfigError, match="not TOML"):
+        load(written(tmp_path, "[device\n"))
