@@ -1,0 +1,65 @@
+"""Settings inside a checkpoint (yaml, training arguments, metrics) as plain Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from builder.checkpoint.numpy_values import ArrayShell
+from builder.checkpoint.refusal import DISTRUST, Refusal
+from builder.checkpoint.values import Namespace, PathParts
+
+MAX_DEPTH = 8
+MAX_VALUES = 20_000
+
+
+class _Dropped:
+    """What a value becomes that is no setting, such as a tensor."""
+
+
+_DROPPED = _Dropped()
+
+
+class Settings:
+    """Copies values out of a checkpoint, bounded in depth and number.
+
+    A pickle can hold one list ten times in a list that is held ten times, and so on: a few hundred
+    bytes that no copy would survive.
+    """
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def mapping(self, value: object) -> dict[str, object]:
+        """Return `value`, a dictionary or namespace, with text keys; empty when it is neither.
+
+        Raises:
+            Refusal: it is deeper or larger than any settings are.
+        """
+        plain = self._plain(value, 0)
+        return {str(key): one for key, one in plain.items()} if isinstance(plain, dict) else {}
+
+    def _plain(self, value: object, depth: int) -> object:
+        self._left -= 1
+        if depth > MAX_DEPTH or self._left < 0:
+            raise Refusal(
+                f"has settings of more than {MAX_DEPTH} levels or {MAX_VALUES} values", DISTRUST
+            )
+        match value:
+            case None | str() | int() | float():
+                return value
+            case list() | tuple():
+                return [one for one in (self._plain(v, depth + 1) for v in value) if _kept(one)]
+            case Namespace(state=state):
+                return self._plain(state, depth + 1)
+            case Mapping():
+                items = ((key, self._plain(one, depth + 1)) for key, one in value.items())
+                return {key: one for key, one in items if _kept(one)}
+            case PathParts():
+                return str(value)
+            case ArrayShell():
+                return self._plain(value.tolist(), depth + 1)
+        return _DROPPED
+
+
+def _kept(value: object) -> bool:
+    return not isinstance(value, _Dropped)

@@ -1,0 +1,9 @@
+"""Writes a YOLOv5 network as ONNX, straight from the checkpoint and without PyTorch.
+
+``writer`` walks the layers, ``layers`` and ``activations`` have one function per class,
+``heads`` the two detection heads, ``convolution`` folds batch norms, ``canvas`` collects nodes.
+"""
+
+from builder.graph.writer import write_onnx
+
+__all__ = ["write_onnx"]

@@ -1,0 +1,114 @@
+"""The ONNX graph while it is being drawn: nodes, weights, names, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, TensorProto, helper
+
+from builder.errors import GraphError
+
+OPSET = 17
+"""What ONNX Runtime and TensorRT 8.5 to 11 all read."""
+
+MAX_NODES = 20_000
+MAX_NESTING = 16
+MAX_WEIGHT_BYTES = 1024**3
+"""yolov5x6, the largest, has 1,000 nodes and 560 MB of float32 weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature map in the graph: (batch, channels, height, width)."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+
+class Canvas:
+    """Collects the nodes and the weights of one graph, in the order in which they are drawn.
+
+    Names come from the place in the network (``model.4.cv1``), so the same network makes the same
+    bytes. The limits are there for checkpoints that are small on disk and endless in memory.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.weights: list[TensorProto] = []
+        self._weight_bytes = 0
+        self._parts = 0
+        self._used: set[str] = set()
+
+    def enter(self, place: str) -> None:
+        """Note that the part at `place` is about to be drawn.
+
+        Raises:
+            GraphError: the network is nested deeper, or has more parts, than any YOLOv5.
+        """
+        self._parts += 1
+        if place.count(".") > MAX_NESTING or self._parts > MAX_NODES:
+            raise GraphError(
+                f"{place[:60]}: the network has more than {MAX_NESTING} levels or {MAX_NODES} "
+                "parts; this is not a YOLOv5 network"
+            )
+
+    def node(self, kind: str, place: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Draw an operator and return the name of its output.
+
+        Args:
+            kind: the ONNX operator.
+            place: the part of the network that it belongs to.
+            inputs: names of its inputs.
+            attributes: as the operator's definition in opset 17 has them.
+        """
+        name = self._unique(f"/{place.replace('.', '/')}/{kind}")
+        output = f"{name}_output"
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
+        return output
+
+    def split(self, place: str, source: str, sizes: str, *, axis: int, count: int) -> list[str]:
+        """Draw a Split into `count` parts of the given `sizes` and return their names."""
+        name = self._unique(f"/{place.replace('.', '/')}/Split")
+        outputs = [f"{name}_output_{index}" for index in range(count)]
+        node = helper.make_node("Split", [source, sizes], outputs, name=name, axis=axis)
+        self.nodes.append(node)
+        return outputs
+
+    def weight(self, name: str, values: npt.ArrayLike, dtype: str = "<f4") -> str:
+        """Add a constant and return its name.
+
+        Args:
+            name: dotted place and name, as PyTorch names parameters.
+            values: any shape.
+            dtype: float32 for weights, ``<i8`` for shapes.
+
+        Raises:
+            GraphError: the weights are too large altogether.
+        """
+        array = np.ascontiguousarray(values, dtype)
+        self._weight_bytes += array.nbytes
+        if self._weight_bytes > MAX_WEIGHT_BYTES:
+            raise GraphError(
+                f"{name}: the network has more than {MAX_WEIGHT_BYTES} bytes of weights; "
+                "this is not a YOLOv5 network"
+            )
+        kind = TensorProto.INT64 if dtype == "<i8" else TensorProto.FLOAT
+        name, raw = self._unique(name), array.tobytes()
+        # An empty shape is a scalar: ascontiguousarray would make it one-dimensional.
+        shape = np.shape(values)
+        self.weights.append(TensorProto(name=name, data_type=kind, dims=shape, raw_data=raw))
+        return name
+
+    def _unique(self, name: str) -> str:
+        """Number repeated names: three poolings in one place, for example."""
+        chosen, count = name, 1
+        while chosen in self._used:
+            chosen, count = f"{name}_{count}", count + 1
+        self._used.add(chosen)
+        return chosen

@@ -1,0 +1,122 @@
+"""From a checkpoint to an ONNX model: walk the layers, draw each, finish with the head."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from onnx import ModelProto, TensorProto, helper
+
+from builder.checkpoint import Absent, Checkpoint, Module
+from builder.errors import GraphError
+from builder.graph.canvas import OPSET, Canvas, Feature
+from builder.graph.heads import HEADS
+from builder.graph.layers import ADVICE, draw
+from builder.graph.metadata import metadata
+
+IR_VERSION = 8
+MAX_SIDE = 8192
+INPUT, OUTPUT = "images", "output0"
+"""The names that ultralytics gives to the input and the output."""
+
+
+def write_onnx(
+    checkpoint: Checkpoint, *, height: int, width: int, batch: int | Literal["dynamic"] = 1
+) -> ModelProto:
+    """Draw the network of `checkpoint` as an ONNX model in float32, opset 17.
+
+    The same checkpoint and sizes give the same bytes (``SerializeToString(deterministic=True)``).
+
+    Args:
+        checkpoint: from :func:`builder.checkpoint.read_checkpoint`.
+        height: of the input in pixels, a multiple of ``checkpoint.stride``.
+        width: of the input in pixels, a multiple of ``checkpoint.stride``.
+        batch: images per run, or ``"dynamic"``.
+
+    Returns:
+        A model from ``images``, (batch, channels, height, width) float32, RGB in 0..1, to
+        ``output0``, float32: (batch, 4 + classes, cells) for ``yolov5u`` and (batch, rows, 5 +
+        classes) for ``yolov5-anchor``.
+
+    Raises:
+        GraphError: the network has a part that is not known here, contradicts itself, or cannot
+            take this size; the message says what to do.
+    """
+    _check_size(checkpoint, height, width)
+    if batch != "dynamic" and batch < 1:
+        raise GraphError(f"batch {batch}: give the number of images per run, or dynamic")
+    canvas = Canvas()
+    try:
+        output, shape = _draw_network(canvas, checkpoint, height, width)
+    except (GraphError, Absent) as error:
+        raise GraphError(f"{checkpoint.path}: {error}") from error
+    canvas.nodes[-1].output[0] = OUTPUT  # the head's last node makes the output
+    assert canvas.nodes[-1].name + "_output" == output
+    size = "batch" if batch == "dynamic" else batch
+    image = [size, checkpoint.channels, height, width]
+    graph = helper.make_graph(
+        canvas.nodes,
+        "yolov5",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, image)],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [size, *shape])],
+        canvas.weights,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="outpost",
+    )
+    number = None if batch == "dynamic" else batch
+    properties = metadata(checkpoint, height=height, width=width, batch=number)
+    helper.set_model_props(model, properties)
+    return model
+
+
+def _check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
+    stride = checkpoint.stride
+    for name, value in (("height", height), ("width", width)):
+        if not 0 < value <= MAX_SIDE or value % stride:
+            nearest = min(max(round(value / stride), 1) * stride, MAX_SIDE // stride * stride)
+            raise GraphError(
+                f"{checkpoint.path}: {name} {value} is not a multiple of the model's stride "
+                f"{stride} up to {MAX_SIDE}; use {nearest}"
+            )
+
+
+def _draw_network(
+    canvas: Canvas, checkpoint: Checkpoint, height: int, width: int
+) -> tuple[str, tuple[int, int]]:
+    """Draw all layers; return the output's name and its shape without the batch."""
+    image = Feature(INPUT, checkpoint.channels, height, width)
+    *layers, head = checkpoint.layers
+    done: list[Feature] = []
+    for index, layer in enumerate(layers):
+        inputs = [image] if index == 0 else _inputs(layer, done)
+        done.append(draw(canvas, layer, f"model.{index}", inputs))
+    draw_head = HEADS.get(checkpoint.head)
+    if draw_head is None:
+        raise GraphError(
+            f"model.{len(layers)}: the graph writer does not know the head {head.kind}; {ADVICE}"
+        )
+    levels = _inputs(head, done)
+    _check_levels(checkpoint, levels, height, width)
+    return draw_head(canvas, checkpoint, f"model.{len(layers)}", levels)
+
+
+def _inputs(layer: Module, done: list[Feature]) -> list[Feature]:
+    """Return the outputs that `layer` names in ``f``: negative counts back from itself."""
+    names = layer.get("f")
+    inputs = []
+    for index in names if isinstance(names, (list, tuple)) else [names]:
+        if not isinstance(index, int) or not -len(done) <= index < len(done):
+            raise GraphError(f"{layer.kind} takes its input from layer {index!s:.20}")
+        inputs.append(done[index])
+    return inputs
+
+
+def _check_levels(checkpoint: Checkpoint, levels: list[Feature], height: int, width: int) -> None:
+    """Check that the strides that the head states are those of the layers before it."""
+    wanted = [(height // stride, width // stride) for stride in checkpoint.strides]
+    found = [(level.height, level.width) for level in levels]
+    if wanted != found:
+        raise GraphError(f"the head expects levels of {wanted} cells, but gets {found}")
