@@ -112,7 +112,7 @@ def _band(scale: _Scale, band: Band) -> str:
 def _shade(scale: _Scale, shade: Band, bottom: float) -> str:
     x, width = scale.x(shade.start), scale.x(shade.end) - scale.x(shade.start)
     rect = f'<rect x="{x}" y="50" width="{width:.1f}" height="{bottom - 50}"/>'
-    text = f'<text x="{x + 5}" y="{bottom - 5}">{escape(shade.label)}</text>'
+    text = f'<text x="{x + 5}" y="{bottom - 14}">{escape(shade.label)}</text>'
     return f'<g class="shade {shade.css}">{rect}{text}</g>'
 
 
