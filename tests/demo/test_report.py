@@ -13,7 +13,6 @@ from deploy.demo.page.chart import Panel, Series, timeline
 from deploy.demo.page.report import Picture, render
 from tests.demo.recordings import Script, story
 
-
 GOOD = (facts.Check("all is well", True),)
 
 
