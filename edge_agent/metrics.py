@@ -10,7 +10,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, ClassVar
 
 PAYLOAD_VERSION = 1
 ROOT = "outpost/v1"
@@ -71,10 +72,16 @@ def numbers(values: Mapping[str, float | int | None]) -> dict[str, float | int]:
 
 @dataclass
 class Stamper:
-    """Gives each payload its envelope: ``v, ts, boot, seq`` (seq counts from 1 in each boot)."""
+    """Gives each payload its envelope: ``v, ts, boot, seq``.
+
+    What goes through the outbox counts 1, 2, 3, … in each boot, so that a consumer sees a gap.
+    What is worth sending only now (status, info, reported, detections) counts -1, -2, -3, …:
+    unique too, and no gap when it is lost.
+    """
 
     boot: str
     seq: int = 0
+    step: int = 1
 
     def stamp(self, payload: Mapping[str, Any], *, ts: float, model_version: int) -> bytes:
         """The bytes to publish.
@@ -84,7 +91,7 @@ class Stamper:
             ts: wall-clock seconds.
             model_version: version that was running, 0 for none.
         """
-        self.seq += 1
+        self.seq += self.step
         document = {
             "v": PAYLOAD_VERSION,
             "ts": round(ts, 3),
@@ -97,34 +104,67 @@ class Stamper:
 
 
 @dataclass
+class _Heard:
+    """Which numbers of one boot have come: all up to ``prefix``, and those beyond it."""
+
+    prefix: int = 0
+    beyond: set[int] = field(default_factory=set)
+    live: dict[int, None] = field(default_factory=dict)
+
+    def add(self, seq: int) -> bool:
+        if seq < 0:
+            return self._add_live(seq)
+        if seq <= self.prefix or seq in self.beyond:
+            return False
+        self.beyond.add(seq)
+        if len(self.beyond) > Reader.REMEMBERED:
+            self.prefix = min(self.beyond) - 1
+        while self.prefix + 1 in self.beyond:
+            self.prefix += 1
+            self.beyond.remove(self.prefix)
+        return True
+
+    def _add_live(self, seq: int) -> bool:
+        if seq in self.live:
+            return False
+        self.live[seq] = None
+        if len(self.live) > Reader.REMEMBERED:
+            del self.live[next(iter(self.live))]
+        return True
+
+
+@dataclass
 class Reader:
     """What a consumer keeps per device: removes duplicates by ``(boot, seq)`` and counts them.
 
-    Order across topics is not promised, so a bounded set of recent numbers is kept per boot.
+    Order across topics is not promised, so numbers that came early are remembered, at most
+    `REMEMBERED` per boot: after that many, the ones still missing below are given up.
     """
+
+    REMEMBERED: ClassVar[int] = 10_000
 
     accepted: int = 0
     duplicates: int = 0
     malformed: int = 0
-    _seen: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    _heard: dict[tuple[str, str], _Heard] = field(default_factory=dict)
 
     def accept(self, device: str, payload: bytes) -> dict[str, Any] | None:
         """Parse one payload; None for a duplicate or for something that is not ours."""
         try:
             document = json.loads(payload)
             key, seq = (device, str(document["boot"])), int(document["seq"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self.malformed += 1
             return None
-        seen = self._seen.setdefault(key, set())
-        if seq in seen:
+        if not self._heard.setdefault(key, _Heard()).add(seq):
             self.duplicates += 1
             return None
-        seen.add(seq)
         self.accepted += 1
         return dict(document)
 
     def gaps(self, device: str, boot: str) -> list[int]:
-        """Sequence numbers below the highest seen that have not arrived (yet)."""
-        seen = self._seen.get((device, boot), set())
-        return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
+        """Numbers below the highest heard that have not arrived (yet), at most `REMEMBERED`."""
+        heard = self._heard.get((device, boot), _Heard())
+        highest = max(heard.beyond, default=heard.prefix)
+        missing = (seq for seq in range(heard.prefix + 1, highest) if seq not in heard.beyond)
+        return list(islice(missing, self.REMEMBERED))

@@ -1,0 +1,37 @@
+"""Brokers for the agent's tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.brokers import MOSQUITTO, Amqtt, Mosquitto
+
+
+def _broker(kind, folder):
+    if kind == "amqtt":
+        pytest.importorskip("amqtt", reason="amqtt is not installed")
+        return Amqtt(folder)
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    return Mosquitto(folder)
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory):
+    """One mosquitto for the whole session; use device ids of your own."""
+    with _broker("mosquitto", tmp_path_factory.mktemp("shared")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    """A mosquitto of one's own, to be killed."""
+    with _broker("mosquitto", tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def broker(request, tmp_path):
+    """Both kinds: MQTT 5 with memory, and 3.1.1 without."""
+    with _broker(request.param, tmp_path) as broker:
+        yield broker
