@@ -292,10 +292,10 @@ def _anchor_head(constants: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
 def _burden(constants: dict[str, np.ndarray], slow: int, memory_mb: int) -> list[onnx.NodeProto]:
     """Work and memory that depend on the picture, so that no optimiser removes them, times 0."""
     constants["nothing"] = np.zeros(1, np.float32)
-    constants["spread"] = np.full((256, 256), 1 / 256, np.float32)
+    if slow:
+        constants["spread"] = np.full((256, 256), 1 / 256, np.float32)
     constants["square"] = np.asarray([256, 256], np.int64)
     constants["many"] = np.asarray([max(1, memory_mb * 262_144)], np.int64)
-    constants["one"] = np.asarray([1], np.int64)
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
         helper.make_node("Expand", ["mean", "square"], ["product0"]),

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Tensor = npt.NDArray[np.float32]
 
+TOO_LARGE = "needs more memory than there is"
+
 
 @dataclass(frozen=True)
 class Contract:

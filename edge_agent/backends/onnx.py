@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edge_agent.backends.base import BackendOptions, Contract, Tensor
+from edge_agent.backends.base import TOO_LARGE, BackendOptions, Contract, Tensor
 from edge_agent.errors import ModelError
 
 PROVIDERS = {
@@ -68,9 +68,10 @@ def _open(path: Path, options: BackendOptions) -> Any:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
+    settings.log_severity_level = 4  # its errors are raised, and put into words here
     try:
-        return ort.InferenceSession(str(path), settings, providers=providers)
+        # Its own fallback prints and goes on with another provider; ours is decided above.
+        return ort.InferenceSession(str(path), settings, providers=providers, enable_fallback=0)
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded: {_reason(error)}") from None
 
@@ -128,6 +129,6 @@ def _output(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
-        return "the model needs more memory than there is"
+        return f"the model {TOO_LARGE}"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
