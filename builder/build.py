@@ -1,0 +1,215 @@
+"""One model version in, one bundle out.
+
+1. Resolve the version and bring its checkpoint here (`builder.sources`).
+2. Read the checkpoint with the restricted reader and draw the graph.
+3. Look at every reference picture through the deployed preprocessing: profile and candidates.
+4. Choose the golden frames; compare the graph with PyTorch on them where that is installed.
+5. Pack: the same input makes the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from builder import pack
+from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.finite import nonfinite_weights
+from builder.golden import Choice, choose_frames, unseen_classes
+from builder.graph import write_onnx
+from builder.images import Folder, Synthetic, png, read_picture
+from builder.manifest import (
+    GOLDEN_PATH,
+    MODEL_PATH,
+    PROFILE_PATH,
+    REFERENCE_PATH,
+    document,
+    draft,
+)
+from builder.options import GOLDEN_FRAMES, BuildOptions
+from builder.progress import Progress, Remembering, Silent
+from builder.prove import Parity, check, parity, run_reference, torch_available
+from builder.runner import Runner, Shot
+from builder.sources import ModelVersion, resolve
+from builder.survey import Sighting, survey
+from edge_agent.bundle import NAME_PATTERN, Bundle, Manifest
+from edge_agent.errors import ModelError, UsageError
+from edge_agent.gate import Gate
+from edge_agent.golden import Golden, GoldenFrame
+from edge_agent.histogram import Histograms
+from edge_agent.preprocess import Image
+from edge_agent.profile import Profile
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made, and what a person should know about it."""
+
+    bundle: Bundle
+    version: ModelVersion
+    proof: Parity | None
+    golden: list[Choice]
+    warnings: list[str]
+
+
+def build(
+    source: str,
+    output: Path,
+    options: BuildOptions | None = None,
+    *,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+) -> Built:
+    """Build the bundle of one model version.
+
+    Args:
+        source: see `builder.sources.resolve`.
+        output: folder of the bundle; a bundle that is there is replaced in one step.
+        options: how.
+        tracking_uri: of MLflow.
+        progress: where to tell what happens.
+
+    Raises:
+        OutpostError: one line for a person, by kind (edge_agent.errors).
+    """
+    options = options or BuildOptions()
+    tell = Remembering(progress or Silent())
+    with pack.workspace(output) as work:
+        version = resolve(source, downloads=work / "downloads", tracking_uri=tracking_uri)
+        tell.say(f"{version.uri}: taking {version.choice}")
+        built = _Build(work / "bundle", version, options, tell)
+        proof, choices = built.run()
+        bundle = pack.install(built.root, output)
+    return Built(bundle, version, proof, choices, tell.warnings)
+
+
+class _Build:
+    """The steps, with what they share."""
+
+    def __init__(
+        self, root: Path, version: ModelVersion, options: BuildOptions, tell: Remembering
+    ) -> None:
+        self.root = root
+        self.version = version
+        self.options = options
+        self.tell = tell
+        self.checkpoint: Checkpoint = read_checkpoint(version.checkpoint)
+        self.manifest: Manifest = draft(self.checkpoint, version, options)
+        self.nonfinite = False
+        self.opset = 0
+
+    def run(self) -> tuple[Parity | None, list[Choice]]:
+        """Every step after the reading, in order."""
+        _check_name(self.manifest.name)
+        reference = self._reference()
+        pictures = self._pictures()
+        self._draw()
+        runner = Runner(self.manifest, self.root / MODEL_PATH)
+        sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference))
+        self._write_profile(sightings, histograms)
+        choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
+        shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
+        proof = self._prove(shots)
+        self._write_golden(runner, shots)
+        table = document(
+            self.manifest,
+            self.root,
+            checkpoint=self.checkpoint,
+            version=self.version,
+            proof=proof,
+            frames=len(shots),
+            opset=self.opset,
+            nonfinite=self.nonfinite,
+        )
+        pack.finish(self.root, table)
+        return proof, choices
+
+    def _draw(self) -> None:
+        spec = self.manifest.input
+        model = write_onnx(self.checkpoint, height=spec.height, width=spec.width)
+        self.opset = int(model.opset_import[0].version)
+        if bad := nonfinite_weights(model):
+            self.nonfinite = True
+            if not self.options.allow_nonfinite:
+                raise ModelError(
+                    f"{self.checkpoint.path}: its weights are not finite: {bad}; train it again"
+                    " (--allow-nonfinite builds it all the same, for tests of devices)"
+                )
+            self.tell.warn(f"weights are not finite: {bad}; devices will refuse this bundle")
+        pack.put(self.root, MODEL_PATH, model.SerializeToString(deterministic=True))
+        self.tell.say(
+            f"graph: {self.manifest.head}, {len(self.manifest.classes)} classes,"
+            f" {spec.width} x {spec.height} pixels, opset {self.opset}"
+        )
+
+    def _reference(self) -> Image | None:
+        path = self.options.reference_image
+        if path is None:
+            self.tell.warn("no --reference-image: devices will not check their input by SSIM")
+            return None
+        image = read_picture(path)
+        pack.put(self.root, REFERENCE_PATH, png(image))
+        return image
+
+    def _pictures(self) -> Folder | Synthetic:
+        if self.options.reference_data is not None:
+            return Folder(self.options.reference_data)
+        self.tell.warn(
+            "no --reference-data: golden frames are synthetic and there is no reference profile"
+        )
+        return Synthetic()
+
+    def _write_profile(self, sightings: Sequence[Sighting], histograms: Histograms) -> None:
+        data = self.options.reference_data
+        if data is None:
+            return
+        pack.put(self.root, PROFILE_PATH, Profile(histograms, data.name).to_bytes())
+        self.tell.say(f"profile: {histograms.frames} images of {data}")
+        if unseen := unseen_classes(sightings, self.manifest.classes):
+            self.tell.warn(f"no image shows {', '.join(unseen)}; the golden set cannot prove it")
+
+    def _prove(self, shots: list[Shot]) -> Parity | None:
+        """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
+        wanted = self.options.prove
+        if wanted == "never" or self.nonfinite:
+            return None
+        if not torch_available():
+            if wanted == "require":
+                raise UsageError(
+                    "--prove require needs PyTorch: `pip install outpost-edge[reference]`"
+                )
+            self.tell.say("not compared with PyTorch (it is not installed): reference fp32-graph")
+            return None
+        outputs = run_reference(self.checkpoint.path, [shot.tensor for shot in shots])
+        proof = parity([shot.raw for shot in shots], outputs, self.manifest.head)
+        check(proof, str(self.checkpoint.path))
+        self.tell.say(f"equal to PyTorch to {proof.worst:.1e} on {proof.frames} frames")
+        for shot, output in zip(shots, outputs, strict=True):
+            shot.raw = output
+        return proof
+
+    def _write_golden(self, runner: Runner, shots: Sequence[Shot]) -> None:
+        least = self.manifest.decode.confidence / 2
+        frames = []
+        for index, shot in enumerate(shots):
+            found, _ = runner.detections(shot.raw, shot.placement)
+            rows = found[found[:, 4] > least] if not self.nonfinite else found[:0]
+            frames.append(GoldenFrame(f"golden/{index:04d}.png", rows))
+            pack.put(self.root, frames[-1].file, png(shot.image))
+        pack.put(self.root, GOLDEN_PATH, Golden(tuple(frames)).to_bytes())
+        boxes = sum(int(np.count_nonzero(one.detections[:, 4] > 2 * least)) for one in frames)
+        self.tell.say(f"golden set: {len(frames)} frames, {boxes} detections")
+        if not boxes and not self.nonfinite:
+            self.tell.warn("the model detects nothing on the golden frames; they prove little")
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(
+            f"model name {name!r} cannot be a file name; give one with --name (letters, digits,"
+            " dot, underscore, dash)"
+        )

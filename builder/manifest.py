@@ -1,0 +1,101 @@
+"""The manifest of a bundle that is being built: first a draft to run with, then the document."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from builder.checkpoint import Checkpoint
+from builder.options import DECODE, DEFAULT_SIZE, TOLERANCES, BuildOptions, preprocessing
+from builder.prove import Parity
+from builder.sources import ModelVersion
+from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
+
+MODEL_PATH = "model/fp32.onnx"
+GOLDEN_PATH = "golden/expected.json"
+PROFILE_PATH = "profile.json"
+REFERENCE_PATH = "reference.png"
+
+
+def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) -> Manifest:
+    """A manifest with the contracts, enough to run the graph; it has no files yet."""
+    size = checkpoint.image_size or DEFAULT_SIZE
+    height, width = options.size or (size, size)
+    return Manifest(
+        name=options.name or version.name,
+        version=options.version or version.version,
+        created=version.created,
+        classes=checkpoint.names,
+        head=checkpoint.head,
+        input=preprocessing(height, width),
+        decode=DECODE,
+        variants=(Variant("fp32", "fp32", MODEL_PATH, 0, {}),),
+        golden=GoldenSpec(GOLDEN_PATH, "fp32-graph", 0, TOLERANCES),
+        profile=None,
+        reference_image=None,
+        files=(),
+        source={},
+        license=checkpoint.licence or "",
+        document={},
+    )
+
+
+def document(
+    manifest: Manifest,
+    root: Path,
+    *,
+    checkpoint: Checkpoint,
+    version: ModelVersion,
+    proof: Parity | None,
+    frames: int,
+    opset: int,
+    nonfinite: bool,
+) -> dict[str, Any]:
+    """The manifest's table without ``files``, from the draft and from what lies in ``root``.
+
+    Only what never changes for a model version goes in: a second build must make the same bytes.
+    """
+    fp32 = {
+        "id": "fp32",
+        "precision": "fp32",
+        "path": MODEL_PATH,
+        "opset": opset,
+        "parity": proof.document() if proof else {"reference": "fp32-graph"},
+    }
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": manifest.name,
+        "version": manifest.version,
+        "created": manifest.created,
+        "classes": list(manifest.classes),
+        "head": manifest.head,
+        "license": manifest.license,
+        "input": asdict(manifest.input),
+        "decode": asdict(manifest.decode),
+        "variants": [fp32],
+        "golden": {
+            "path": GOLDEN_PATH,
+            "reference": "pytorch" if proof else "fp32-graph",
+            "frames": frames,
+            "tolerance": {name: asdict(value) for name, value in TOLERANCES.items()},
+        },
+        "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
+        "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
+        "source": _source(checkpoint, version, nonfinite),
+        "requires": {"onnx_opset": opset},
+    }
+
+
+def _source(checkpoint: Checkpoint, version: ModelVersion, nonfinite: bool) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "uri": version.uri,
+        "run_id": version.run_id,
+        "checkpoint": version.checkpoint.name,
+        "checkpoint_sha256": checkpoint.sha256,
+        "flavor": checkpoint.head,
+        "precision": checkpoint.precision,
+        "trained": checkpoint.date or "",
+        "trained_with": checkpoint.version or "",
+    }
+    return source | ({"nonfinite_weights": True} if nonfinite else {})

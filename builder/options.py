@@ -1,0 +1,68 @@
+"""What a build is told, and the contracts that it puts into every bundle."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_agent.bundle import DecodeSpec, InputSpec, Tolerance
+from edge_agent.errors import UsageError
+
+Prove = Literal["auto", "require", "never"]
+
+DEFAULT_SIZE = 640
+GOLDEN_FRAMES = 12
+DECODE = DecodeSpec(confidence=0.25, iou=0.7, max_detections=300, floor=0.05)
+TOLERANCES = {"fp32": Tolerance(iou=0.99, score=0.001)}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build.
+
+    Attributes:
+        size: (height, width) of the tensor in pixels; None takes the training's size.
+        reference_data: folder of validation images, for golden set and profile.
+        reference_image: picture of the good view, for the input check.
+        name: of the model in the bundle; None takes the registry's.
+        version: in the bundle; None takes the registry's.
+        prove: compare with PyTorch: where it is installed, always, or never.
+        allow_nonfinite: build a model whose weights hold NaN or Inf (for tests of devices).
+    """
+
+    size: tuple[int, int] | None = None
+    reference_data: Path | None = None
+    reference_image: Path | None = None
+    name: str | None = None
+    version: int | None = None
+    prove: Prove = "auto"
+    allow_nonfinite: bool = False
+
+
+def preprocessing(height: int, width: int) -> InputSpec:
+    """The contract under which YOLOv5 models are deployed: what ultralytics' predict does."""
+    return InputSpec(
+        width=width,
+        height=height,
+        layout="NCHW",
+        colour="RGB",
+        scale=1 / 255,
+        pad_value=114,
+        interpolation="linear",
+        scaleup=True,
+        rounding="round-0.1",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``640`` or ``384x640`` (height x width) as (height, width).
+
+    Raises:
+        UsageError: when it is neither.
+    """
+    match = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+    if match is None:
+        raise UsageError(f"size {text!r}: write one number, or height x width like 384x640")
+    return int(match[1]), int(match[2] or match[1])

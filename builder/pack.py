@@ -1,0 +1,86 @@
+"""From parts to a bundle on disk: files, hashes, manifest, one rename.
+
+Everything is made in a hidden folder beside the target and renamed at the end, so that Ctrl-C, a
+full disk or a power cut leave either the old bundle or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_agent.atomic import fsync_dir, make_dirs, write_atomic
+from edge_agent.bundle import MANIFEST_NAME, Bundle, Manifest, hash_file
+from edge_agent.errors import UsageError, storage_errors
+
+
+@contextmanager
+def workspace(output: Path) -> Iterator[Path]:
+    """A hidden folder beside ``output`` that is gone at the end, whatever happens.
+
+    Raises:
+        UsageError: when ``output`` exists and is not a bundle.
+        StorageError: when nothing can be written there.
+    """
+    check_replaceable(output)
+    make_dirs(output.parent)
+    folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.tmp"
+    with storage_errors(folder):
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_replaceable(output: Path) -> None:
+    """Refuse to replace anything but a bundle or an empty folder; raises `UsageError`."""
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise UsageError(f"{output}: is not a folder; choose another -o")
+    if output.is_dir() and not (output / MANIFEST_NAME).exists() and any(output.iterdir()):
+        raise UsageError(f"{output}: exists and is not a bundle; choose another -o or empty it")
+
+
+def put(root: Path, relative: str, data: bytes) -> None:
+    """Write one file of the bundle, making its folder."""
+    path = root / relative
+    make_dirs(path.parent)
+    write_atomic(path, data)
+
+
+def finish(root: Path, document: Mapping[str, object]) -> Manifest:
+    """List every file below ``root``, check the manifest and write it."""
+    files = [
+        {"path": path.relative_to(root).as_posix(), "size": path.stat().st_size,
+         "sha256": hash_file(path)}
+        for path in sorted(root.rglob("*")) if path.is_file()
+    ]  # fmt: skip
+    manifest = Manifest.from_document({**document, "files": files})
+    put(root, MANIFEST_NAME, manifest.to_bytes())
+    return manifest
+
+
+def install(root: Path, output: Path) -> Bundle:
+    """Rename the finished folder to ``output``; an old bundle there is replaced.
+
+    Raises:
+        StorageError: when the disk refuses; the old bundle then still stands.
+    """
+    check_replaceable(output)
+    aside = root.with_name(root.name + ".old")
+    with storage_errors(output):
+        if output.exists():
+            os.rename(output, aside)
+        try:
+            os.rename(root, output)
+        except OSError:
+            if aside.exists():
+                os.rename(aside, output)
+            raise
+        fsync_dir(output.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+    return Bundle.open(output)
