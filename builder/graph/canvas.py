@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, helper
+from onnx import GraphProto, TensorProto, helper
 
 from builder.errors import GraphError
 
@@ -36,11 +36,14 @@ class Canvas:
 
     Names come from the place in the network (``model.4.cv1``), so the same network makes the same
     bytes. The limits are there for checkpoints that are small on disk and endless in memory.
+
+    Attributes:
+        graph: what was drawn so far. It is filled in place: the weights of a large network are
+            never copied from one message to another.
     """
 
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.weights: list[TensorProto] = []
+    def __init__(self, graph: GraphProto) -> None:
+        self.graph = graph
         self._weight_bytes = 0
         self._parts = 0
         self._used: set[str] = set()
@@ -69,7 +72,8 @@ class Canvas:
         """
         name = self._unique(f"/{place.replace('.', '/')}/{kind}")
         output = f"{name}_output"
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
+        node = helper.make_node(kind, inputs, [output], name=name, **attributes)
+        self.graph.node.append(node)
         return output
 
     def split(self, place: str, source: str, sizes: str, *, axis: int, count: int) -> list[str]:
@@ -77,7 +81,7 @@ class Canvas:
         name = self._unique(f"/{place.replace('.', '/')}/Split")
         outputs = [f"{name}_output_{index}" for index in range(count)]
         node = helper.make_node("Split", [source, sizes], outputs, name=name, axis=axis)
-        self.nodes.append(node)
+        self.graph.node.append(node)
         return outputs
 
     def weight(self, name: str, values: npt.ArrayLike, dtype: str = "<f4") -> str:
@@ -98,12 +102,12 @@ class Canvas:
                 f"{name}: the network has more than {MAX_WEIGHT_BYTES} bytes of weights; "
                 "this is not a YOLOv5 network"
             )
-        kind = TensorProto.INT64 if dtype == "<i8" else TensorProto.FLOAT
-        name, raw = self._unique(name), array.tobytes()
-        # An empty shape is a scalar: ascontiguousarray would make it one-dimensional.
-        shape = np.shape(values)
-        self.weights.append(TensorProto(name=name, data_type=kind, dims=shape, raw_data=raw))
-        return name
+        tensor = self.graph.initializer.add()
+        tensor.name = self._unique(name)
+        tensor.data_type = TensorProto.INT64 if dtype == "<i8" else TensorProto.FLOAT
+        tensor.dims.extend(array.shape)
+        tensor.raw_data = array.tobytes()
+        return str(tensor.name)
 
     def _unique(self, name: str) -> str:
         """Number repeated names: three poolings in one place, for example."""

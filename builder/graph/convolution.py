@@ -60,13 +60,12 @@ def draw_convolution(
             scale, shift = scale_and_shift(norm)
             if scale.size != len(weight):
                 raise GraphError(f"{place}: {len(weight)} channels meet a norm of {scale.size}")
-            weight, bias = weight * scale[:, None, None, None], bias * scale + shift
+            weight *= scale[:, None, None, None]
+            bias = bias * scale + shift
         if unfold:
             weight = _over_pixels(weight)
-        names = [
-            canvas.weight(f"{place}.weight", weight.astype("<f4")),
-            canvas.weight(f"{place}.bias", bias.astype("<f4")),
-        ]
+        pairs = (("weight", weight), ("bias", bias))
+        names = [canvas.weight(f"{place}.{name}", one) for name, one in pairs]
     return _place(canvas, conv, place, image, weight.shape, names, factor=2 if unfold else 1)
 
 

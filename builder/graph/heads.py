@@ -1,5 +1,7 @@
 """The two detection heads: raw output with decoded boxes, without non-maximum suppression.
 
+The last node that a head draws makes the output of the graph.
+
 Everything that depends only on the size of the input (cell positions, strides, anchors) is a
 constant. All levels are joined first and decoded once.
 """
@@ -18,7 +20,7 @@ from builder.graph.canvas import Canvas, Feature
 from builder.graph.convolution import Doubles, doubles
 from builder.graph.layers import draw
 
-DrawHead = Callable[[Canvas, Checkpoint, str, list[Feature]], tuple[str, tuple[int, int]]]
+DrawHead = Callable[[Canvas, Checkpoint, str, list[Feature]], tuple[int, int]]
 
 _SIDES_TO_BOX = np.array(
     [[-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5], [1, 0, 1, 0], [0, 1, 0, 1]], np.float64
@@ -28,15 +30,15 @@ _SIDES_TO_BOX = np.array(
 
 def draw_anchor_free(
     canvas: Canvas, checkpoint: Checkpoint, place: str, features: list[Feature]
-) -> tuple[str, tuple[int, int]]:
+) -> tuple[int, int]:
     """Draw the head of YOLOv5u.
 
     Each side of a box is a distribution over `reg_max` distances, in cells, of which the mean
     counts (Li et al., 2020, Generalized Focal Loss, arXiv 2006.04388).
 
     Returns:
-        The output's name and its shape without the batch: (4 + classes, cells); rows are cx, cy, w,
-        h in pixels, then the score of each class.
+        The output's shape without the batch: (4 + classes, cells); rows are cx, cy, w, h in pixels,
+        then the score of each class.
     """
     head = checkpoint.layers[-1]
     sides = _levels(canvas, head, "cv2", place, features)
@@ -51,8 +53,8 @@ def draw_anchor_free(
     boxes = canvas.node("Mul", place, [boxes, steps])
     boxes = canvas.node("Add", place, [boxes, canvas.weight(f"{place}.centres", offsets.T[None])])
     likely = canvas.node("Sigmoid", place, [_flat(canvas, f"{place}.cv3", scores)])
-    output = canvas.node("Concat", place, [boxes, likely], axis=1)
-    return output, (4 + len(checkpoint.names), len(centres))
+    canvas.node("Concat", place, [boxes, likely], axis=1)
+    return 4 + len(checkpoint.names), len(centres)
 
 
 def _boxes_from_sides(canvas: Canvas, head: Module, place: str, sides: str, bins: int) -> str:
@@ -77,15 +79,15 @@ def _boxes_from_sides(canvas: Canvas, head: Module, place: str, sides: str, bins
 
 def draw_anchor_based(
     canvas: Canvas, checkpoint: Checkpoint, place: str, features: list[Feature]
-) -> tuple[str, tuple[int, int]]:
+) -> tuple[int, int]:
     """Draw the head of the original repository.
 
     A cell predicts offsets s = sigmoid(x) to each of its anchors: the centre is (2 s - 1/2 + cell)
     * stride, the size (2 s)^2 * anchor (Jocher et al., 2020, YOLOv5, doi 10.5281/zenodo.3908559).
 
     Returns:
-        The output's name and its shape without the batch: (rows, 5 + classes); columns are cx, cy,
-        w, h in pixels, objectness, then the score of each class.
+        The output's shape without the batch: (rows, 5 + classes); columns are cx, cy, w, h in
+        pixels, objectness, then the score of each class.
     """
     head = checkpoint.layers[-1]
     anchors, columns = _anchor_pixels(checkpoint, head), 5 + len(checkpoint.names)
@@ -102,8 +104,8 @@ def draw_anchor_based(
     centre = canvas.node("Add", place, [centre, canvas.weight(f"{place}.shifts", shifts[None])])
     size = canvas.node("Mul", place, [size, size])
     size = canvas.node("Mul", place, [size, canvas.weight(f"{place}.areas", areas[None])])
-    output = canvas.node("Concat", place, [centre, size, scores], axis=2)
-    return output, (len(areas), columns)
+    canvas.node("Concat", place, [centre, size, scores], axis=2)
+    return len(areas), columns
 
 
 def _anchor_constants(

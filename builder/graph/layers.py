@@ -181,8 +181,8 @@ def _batch_norm(canvas: Canvas, module: Module, place: str, inputs: list[Feature
         scale, shift = scale_and_shift(module)
         if scale.size != inputs[0].channels:
             raise GraphError(f"{place}: {inputs[0].channels} channels meet a norm of {scale.size}")
-        factor = canvas.weight(f"{place}.scale", scale.astype("<f4").reshape(1, -1, 1, 1))
-        offset = canvas.weight(f"{place}.shift", shift.astype("<f4").reshape(1, -1, 1, 1))
+        factor = canvas.weight(f"{place}.scale", scale.reshape(1, -1, 1, 1))
+        offset = canvas.weight(f"{place}.shift", shift.reshape(1, -1, 1, 1))
     name = canvas.node("Mul", place, [inputs[0].name, factor])
     name = canvas.node("Add", place, [name, offset])
     return Feature(name, inputs[0].channels, inputs[0].height, inputs[0].width)

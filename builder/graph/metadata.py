@@ -8,7 +8,7 @@ AUTHOR = "Outpost builder"
 
 
 def metadata(
-    checkpoint: Checkpoint, *, height: int, width: int, batch: int | None
+    checkpoint: Checkpoint, *, height: int, width: int, batch: int, dynamic: bool
 ) -> dict[str, str]:
     """Return the keys and texts for ``metadata_props``.
 
@@ -19,7 +19,8 @@ def metadata(
         checkpoint: what the graph was drawn from.
         height: of the input, pixels.
         width: of the input, pixels.
-        batch: images per run; None when it is free.
+        batch: images per run, 1 when that is free.
+        dynamic: the number of images per run is free.
     """
     entries: dict[str, object] = {
         "description": f"YOLOv5 detection model drawn from {checkpoint.path.name}",
@@ -30,10 +31,10 @@ def metadata(
         "stride": checkpoint.stride,
         "task": "detect",
         "head": checkpoint.layers[-1].class_name,
-        "batch": batch or 1,
+        "batch": batch,
         "imgsz": [height, width],
         "names": dict(enumerate(checkpoint.names)),
-        "args": {"batch": batch or 1, "dynamic": batch is None, "nms": False, "half": False},
+        "args": {"batch": batch, "dynamic": dynamic, "nms": False, "half": False},
         "channels": checkpoint.channels,
         "end2end": False,
         "outpost.head": checkpoint.head,

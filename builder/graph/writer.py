@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-from onnx import ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from builder.checkpoint import Absent, Checkpoint, Module
 from builder.errors import GraphError
@@ -24,7 +25,8 @@ def write_onnx(
 ) -> ModelProto:
     """Draw the network of `checkpoint` as an ONNX model in float32, opset 17.
 
-    The same checkpoint and sizes give the same bytes (``SerializeToString(deterministic=True)``).
+    The same checkpoint and sizes give the same model; :func:`builder.graph.serialized` makes the
+    same bytes of it.
 
     Args:
         checkpoint: from :func:`builder.checkpoint.read_checkpoint`.
@@ -44,32 +46,29 @@ def write_onnx(
     _check_size(checkpoint, height, width)
     if batch != "dynamic" and batch < 1:
         raise GraphError(f"batch {batch}: give the number of images per run, or dynamic")
-    canvas = Canvas()
+    model = ModelProto(ir_version=IR_VERSION, producer_name="outpost")
+    model.opset_import.add(domain="", version=OPSET)
     try:
-        output, shape = _draw_network(canvas, checkpoint, height, width)
+        shape = _draw_network(Canvas(model.graph), checkpoint, height, width)
     except (GraphError, Absent) as error:
         raise GraphError(f"{checkpoint.path}: {error}") from error
-    canvas.nodes[-1].output[0] = OUTPUT  # the head's last node makes the output
-    assert canvas.nodes[-1].name + "_output" == output
-    size = "batch" if batch == "dynamic" else batch
-    image = [size, checkpoint.channels, height, width]
-    graph = helper.make_graph(
-        canvas.nodes,
-        "yolov5",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, image)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [size, *shape])],
-        canvas.weights,
+    free = batch == "dynamic"
+    first = "batch" if free else batch
+    image = [first, checkpoint.channels, height, width]
+    _describe(model.graph, image, [first, *shape])
+    number = 1 if batch == "dynamic" else batch
+    helper.set_model_props(
+        model, metadata(checkpoint, height=height, width=width, batch=number, dynamic=free)
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="outpost",
-    )
-    number = None if batch == "dynamic" else batch
-    properties = metadata(checkpoint, height=height, width=width, batch=number)
-    helper.set_model_props(model, properties)
     return model
+
+
+def _describe(graph: GraphProto, image: Sequence[int | str], rows: Sequence[int | str]) -> None:
+    """Name the graph, its input and its output."""
+    graph.name = "yolov5"
+    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, image))
+    graph.node[-1].output[0] = OUTPUT  # the head's last node makes the output
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, rows))
 
 
 def _check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
@@ -85,8 +84,8 @@ def _check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
 
 def _draw_network(
     canvas: Canvas, checkpoint: Checkpoint, height: int, width: int
-) -> tuple[str, tuple[int, int]]:
-    """Draw all layers; return the output's name and its shape without the batch."""
+) -> tuple[int, int]:
+    """Draw all layers; return the output's shape without the batch."""
     image = Feature(INPUT, checkpoint.channels, height, width)
     *layers, head = checkpoint.layers
     done: list[Feature] = []
