@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, TensorProto, helper
 
 from builder.errors import GraphError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
 
 OPSET = 17
 """What ONNX Runtime and TensorRT 8.5 to 11 all read."""
@@ -70,6 +72,8 @@ class Canvas:
             inputs: names of its inputs.
             attributes: as the operator's definition in opset 17 has them.
         """
+        from onnx import helper
+
         name = self._unique(f"/{place.replace('.', '/')}/{kind}")
         output = f"{name}_output"
         node = helper.make_node(kind, inputs, [output], name=name, **attributes)
@@ -78,6 +82,8 @@ class Canvas:
 
     def split(self, place: str, source: str, sizes: str, *, axis: int, count: int) -> list[str]:
         """Draw a Split into `count` parts of the given `sizes` and return their names."""
+        from onnx import helper
+
         name = self._unique(f"/{place.replace('.', '/')}/Split")
         outputs = [f"{name}_output_{index}" for index in range(count)]
         node = helper.make_node("Split", [source, sizes], outputs, name=name, axis=axis)
@@ -95,6 +101,8 @@ class Canvas:
         Raises:
             GraphError: the weights are too large altogether.
         """
+        from onnx import TensorProto
+
         array = np.ascontiguousarray(values, dtype)
         self._weight_bytes += array.nbytes
         if self._weight_bytes > MAX_WEIGHT_BYTES:

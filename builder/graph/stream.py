@@ -8,11 +8,13 @@ it, so each is serialized alone and framed as the format prescribes: a key, a le
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from onnx import GraphProto, ModelProto
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
 
-_GRAPH_KEY = ModelProto.GRAPH_FIELD_NUMBER << 3 | 2
-_WEIGHT_KEY = GraphProto.INITIALIZER_FIELD_NUMBER << 3 | 2
+_GRAPH_KEY = 7 << 3 | 2  # ModelProto.graph, field 7 (onnx.proto3), with a length
+_WEIGHT_KEY = 5 << 3 | 2  # GraphProto.initializer, field 5, with a length
 
 
 def serialized(model: ModelProto) -> Iterator[bytes]:
@@ -21,6 +23,8 @@ def serialized(model: ModelProto) -> Iterator[bytes]:
     The same model gives the same bytes, though not those of ``SerializeToString``: the weights come
     last in the graph, and the graph last in the model.
     """
+    from onnx import GraphProto, ModelProto
+
     head, body = ModelProto(), GraphProto()
     for field, value in model.ListFields():
         if field.name != "graph":

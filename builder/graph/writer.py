@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-
-from onnx import GraphProto, ModelProto, TensorProto, helper
+from typing import TYPE_CHECKING, Literal
 
 from builder.checkpoint import Absent, Checkpoint, Module
 from builder.errors import GraphError
@@ -13,6 +11,9 @@ from builder.graph.canvas import OPSET, Canvas, Feature
 from builder.graph.heads import HEADS
 from builder.graph.layers import ADVICE, draw
 from builder.graph.metadata import metadata
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
 
 IR_VERSION = 8
 MAX_SIDE = 8192
@@ -43,6 +44,8 @@ def write_onnx(
         GraphError: the network has a part that is not known here, contradicts itself, or cannot
             take this size; the message says what to do.
     """
+    from onnx import ModelProto, helper
+
     _check_size(checkpoint, height, width)
     if batch != "dynamic" and batch < 1:
         raise GraphError(f"batch {batch}: give the number of images per run, or dynamic")
@@ -65,6 +68,8 @@ def write_onnx(
 
 def _describe(graph: GraphProto, image: Sequence[int | str], rows: Sequence[int | str]) -> None:
     """Name the graph, its input and its output."""
+    from onnx import TensorProto, helper
+
     graph.name = "yolov5"
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, image))
     graph.node[-1].output[0] = OUTPUT  # the head's last node makes the output
