@@ -50,12 +50,12 @@ def scratch(blank: Blank, rng: np.random.Generator) -> Box | None:
     start = _inside(blank, rng, 10)
     if start is None:
         return None
-    length, bend = rng.uniform(38, 80), rng.uniform(-0.9, 0.9)
+    length, bend = rng.uniform(40, 80), rng.uniform(-0.9, 0.9)
     turns = rng.uniform(0, 2 * np.pi) + np.linspace(-bend, bend, 24)
     steps = np.stack([np.cos(turns), np.sin(turns)], 1) * length / 24
     path = np.asarray(start) + np.cumsum(steps, 0) - steps.sum(0) / 2
     groove = np.zeros((blank.mask.shape[0] * 4, blank.mask.shape[1] * 4), np.uint8)
-    width = round(rng.uniform(1.8, 3.2) * 4)
+    width = round(rng.uniform(2.2, 4.0) * 4)
     cv2.polylines(groove, [np.round(path * 4).astype(np.int32)], False, 255, width, cv2.LINE_AA)
     line = cv2.resize(groove, blank.mask.shape[::-1], interpolation=cv2.INTER_AREA) / np.float32(
         255
@@ -63,8 +63,8 @@ def scratch(blank: Blank, rng: np.random.Generator) -> Box | None:
     line = line * (blank.mask > 0.5)
     if (line > 0.3).sum() < 45:
         return None
-    blank.height -= 1.6 * line
-    blank.tint += rng.choice([-0.45, 0.5]) * line
+    blank.height -= 2.0 * line
+    blank.tint += rng.choice([-0.5, 0.6]) * line
     return _box(line > 0.3)
 
 
