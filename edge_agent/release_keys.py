@@ -23,6 +23,11 @@ DELEGATED = ("releases", "rollouts")
 ONLINE = ("snapshot", "timestamp")
 
 
+def default_keys(repo: Path) -> Path:
+    """Where keys are looked for when nobody says: OUTPOST_KEYS, or ``keys`` beside the repo."""
+    return Path(os.environ.get("OUTPOST_KEYS") or repo.absolute().parent / "keys")
+
+
 def key_files(keys: Path, role: str) -> list[Path]:
     """The key files of a role: ``root.pem``, and ``root-2.pem``, … for a threshold above one."""
     return [path for path in (keys / f"{role}.pem", *sorted(keys.glob(f"{role}-*.pem"))) if

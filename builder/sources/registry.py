@@ -41,6 +41,7 @@ class Registry:
 
     def __init__(self, uri: str, client: Any) -> None:
         self.uri = uri
+        self.shown = without_password(uri)
         self._client = client
 
     @classmethod
@@ -68,7 +69,7 @@ class Registry:
             found = self._version(reference)
             name, version = str(found.name), int(found.version)
             location = self._client.get_model_version_download_uri(name, str(version))
-            where = f"{self.uri}: {name} {version} ({location})"
+            where = f"{self.shown}: {name} {version} ({location})"
             checkpoint, candidate = _download(location, self.uri, downloads, where)
             params, metrics = self._run(found.run_id)
         return ModelVersion(
@@ -86,6 +87,11 @@ class Registry:
             metrics=metrics,
         )
 
+    def tags(self, name: str, version: int) -> dict[str, str]:
+        """The tags of a version; raises `RegistryError`."""
+        with _translated(self.uri):
+            return dict(self._client.get_model_version(name, str(version)).tags)
+
     def tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Write tags onto a version; raises `RegistryError` when it does not take them."""
         with _translated(self.uri):
@@ -98,9 +104,9 @@ class Registry:
             aliases = {alias: int(number) for alias, number in model.aliases.items()}
             if reference.alias not in aliases:
                 raise RegistryError(
-                    f"{self.uri}: {reference.name} has no alias {reference.alias!r};"
+                    f"{self.shown}: {reference.name} has no alias {reference.alias!r};"
                     f" {_have('aliases', aliases)}{nearest(reference.alias, aliases)};"
-                    f" promote a version with `mlflow models` or the registry's page"
+                    " point it at a version on the registry's page"
                 )
             return self._client.get_model_version(reference.name, str(aliases[reference.alias]))
         versions = self._versions(reference.name)
@@ -113,7 +119,7 @@ class Registry:
         if not fitting:
             numbers = [v.version for v in versions]
             raise RegistryError(
-                f"{self.uri}: there is no {reference}; {_have('versions', numbers)},"
+                f"{self.shown}: there is no {reference}; {_have('versions', numbers)},"
                 f" {_have('aliases', model.aliases)}"
             )
         return fitting[-1]
@@ -122,7 +128,7 @@ class Registry:
         names = [model.name for model in self._client.search_registered_models(max_results=1000)]
         if name not in names:
             raise RegistryError(
-                f"{self.uri}: no model {name!r} in this registry;"
+                f"{self.shown}: no model {name!r} in this registry;"
                 f" {_have('models', names)}{nearest(name, names)}"
             )
         return self._client.get_registered_model(name)
@@ -233,9 +239,21 @@ def _translated(uri: str) -> Iterator[None]:
     except (RegistryError, StorageError):
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split()).replace(uri, without_password(uri))
+        if secret := urlsplit(uri).password:
+            text = text.replace(secret, "***")
         text = text if len(text) <= 300 else text[:297] + "..."
         advice = "check the address and that the server runs"
         if "out-of-date database schema" in text:
-            advice = f"run `mlflow db upgrade {uri}`, after a backup"
-        raise RegistryError(f"{uri}: {text or type(error).__name__}; {advice}") from error
+            advice = f"run `mlflow db upgrade {without_password(uri)}`, after a backup"
+        raise RegistryError(
+            f"{without_password(uri)}: {text or type(error).__name__}; {advice}"
+        ) from error
+
+
+def without_password(uri: str) -> str:
+    """An address that may be shown."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()

@@ -1,0 +1,86 @@
+"""A bundle as a person wants to see it, and as a script does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_agent.bundle import Bundle, Variant
+from edge_agent.console import table
+
+_UNITS = ("B", "kB", "MB", "GB")
+
+
+def describe(bundle: Bundle) -> dict[str, Any]:
+    """The bundle's manifest with its digest and total size, for ``--json``."""
+    manifest = bundle.manifest
+    return {
+        **manifest.document,
+        "digest": manifest.digest,
+        "size": sum(entry.size for entry in manifest.files),
+    }
+
+
+def render(bundle: Bundle) -> str:
+    """Two small tables: what it is, and its variants with their proof."""
+    manifest = bundle.manifest
+    spec, decode, golden = manifest.input, manifest.decode, manifest.golden
+    source = manifest.source
+    rows = [
+        ("release", f"{manifest.name} {manifest.version}"),
+        ("digest", manifest.digest),
+        ("created", manifest.created),
+        ("from", _origin(source)),
+        ("checkpoint", f"{source.get('checkpoint', '?')} {_short(source)}"),
+        ("classes", f"{len(manifest.classes)}: {', '.join(manifest.classes)}"),
+        ("head", manifest.head),
+        ("input", f"{spec.width} x {spec.height} {spec.colour}, letterbox {spec.interpolation}"),
+        ("decode", f"confidence {decode.confidence:g}, NMS {decode.iou:g}, floor {decode.floor:g}"),
+        ("golden set", f"{golden.frames} frames, reference {golden.reference}"),
+        ("profile", manifest.profile or "none: no verdict on output drift"),
+        ("reference", manifest.reference_image or "none: no SSIM input check"),
+        ("licence", manifest.license or "not stated"),
+        ("size", f"{human(sum(e.size for e in manifest.files))} in {len(manifest.files)} files"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    facts = "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
+    return f"{facts}\n\n{_variants(bundle)}"
+
+
+def _variants(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    rows = [
+        [one.id, one.precision, human(manifest.entry(one.path).size), one.opset, proof_text(one)]
+        for one in manifest.variants
+    ]
+    return table(("variant", "precision", "size", "opset", "proof"), rows)
+
+
+def proof_text(variant: Variant) -> str:
+    """How far a variant was from its reference, in words."""
+    parity = variant.parity
+    if parity.get("reference") != "pytorch":
+        return "not compared with PyTorch"
+    return (
+        f"PyTorch on {parity.get('frames', '?')} frames: boxes"
+        f" {parity.get('max_relative_box_difference', '?')}, scores"
+        f" {parity.get('max_score_difference', '?')}"
+    )
+
+
+def human(size: float) -> str:
+    """Bytes in a unit that a person reads."""
+    for unit in _UNITS[:-1]:
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} {_UNITS[-1]}"
+
+
+def _origin(source: Any) -> str:
+    run = source.get("run_id")
+    return f"{source.get('uri', '?')}" + (f", run {run}" if run else "")
+
+
+def _short(source: Any) -> str:
+    digest = source.get("checkpoint_sha256", "")
+    return f"(SHA-256 {digest[:12]}…)" if digest else ""

@@ -1,0 +1,78 @@
+"""Sign a bundle into the release repository, then tell the registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.sources.reference import parse_reference
+from builder.sources.registry import Registry
+from builder.sources.version import utc_text
+from edge_agent.bundle import Bundle
+from edge_agent.errors import RegistryError, UsageError
+from edge_agent.release_repo import Published, ReleaseRepository
+
+TAG_RELEASE = "outpost.release"
+TAG_DIGEST = "outpost.digest"
+TAG_PUBLISHED_AT = "outpost.published_at"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What was published, and what became of the tags.
+
+    Attributes:
+        published: by the release repository.
+        tags: on the model version now; empty when it has none.
+        registry_error: why the registry could not be told, or "".
+    """
+
+    published: Published
+    tags: Mapping[str, str]
+    registry_error: str
+
+
+def publish(
+    bundle: Bundle, repo: Path, keys: Path, *, tracking_uri: str | None = None, tag: bool = True
+) -> Publication:
+    """Publish a bundle and write release, digest and time onto its MLflow version as tags.
+
+    Publishing the same bundle once more publishes nothing and completes the tags.
+
+    Args:
+        bundle: what to publish.
+        repo: the release repository.
+        keys: folder with releases.pem, snapshot.pem, timestamp.pem.
+        tracking_uri: of MLflow.
+        tag: False leaves the registry alone.
+
+    Raises:
+        BundleError: when the bundle is damaged.
+        RepositoryError: when the version is published otherwise, or a key is missing.
+    """
+    published = ReleaseRepository.open(repo, keys).publish_release(bundle)
+    source = bundle.manifest.source.get("uri", "")
+    if not tag or not isinstance(source, str) or not source.startswith("models:"):
+        return Publication(published, {}, "")
+    try:
+        return Publication(published, _tag(source, published, tracking_uri), "")
+    except (RegistryError, UsageError) as error:
+        return Publication(published, {}, str(error))
+
+
+def _tag(source: str, published: Published, tracking_uri: str | None) -> dict[str, str]:
+    reference = parse_reference(source)
+    registry = Registry.open(tracking_uri)
+    old = registry.tags(reference.name, reference.version)
+    if old.get(TAG_DIGEST) == published.digest and TAG_PUBLISHED_AT in old:
+        return {name: old[name] for name in (TAG_RELEASE, TAG_DIGEST, TAG_PUBLISHED_AT)
+                if name in old}  # fmt: skip
+    tags = {
+        TAG_RELEASE: f"{published.name}/{published.version}",
+        TAG_DIGEST: published.digest,
+        TAG_PUBLISHED_AT: utc_text(time.time()),
+    }
+    registry.tag(reference.name, reference.version, tags)
+    return tags
