@@ -172,6 +172,14 @@ class Manifest:
         have = ", ".join(variant.id for variant in self.variants)
         raise BundleError(f"{self.name} {self.version}: no variant {wanted!r}; it has {have}")
 
+    def files_for(self, variant: str = "auto") -> tuple[FileEntry, ...]:
+        """The files a device needs: all with ``auto``, else without the other variants' models."""
+        if variant == "auto":
+            return self.files
+        wanted = self.variant(variant).path
+        others = {other.path for other in self.variants} - {wanted}
+        return tuple(entry for entry in self.files if entry.path not in others)
+
     def entry(self, path: str) -> FileEntry:
         """The file entry at ``path``; a valid manifest has one for each path it names."""
         return next(entry for entry in self.files if entry.path == path)
@@ -205,14 +213,20 @@ class Bundle:
         """The place of one of the bundle's files."""
         return self.root / relative
 
-    def verify(self, progress: Callable[[FileEntry], None] | None = None) -> None:
+    def verify(
+        self, progress: Callable[[FileEntry], None] | None = None, *, variant: str = "auto"
+    ) -> None:
         """Check size and SHA-256 of every file, and that no other file is there.
+
+        Args:
+            progress: called after each file.
+            variant: what is needed here; the models of other variants may be absent.
 
         Raises:
             BundleError: listing every file that is missing, damaged or not declared.
         """
         faults = []
-        for entry in self.manifest.files:
+        for entry in self.manifest.files_for(variant):
             if fault := file_fault(self.path(entry.path), entry):
                 faults.append(f"{entry.path} {fault}")
             if progress is not None:

@@ -42,6 +42,11 @@ class Layout:
         """The agent's last windows."""
         return self.run / "health.json"
 
+    @property
+    def updater_lock(self) -> Path:
+        """Held by the one updater of this data folder."""
+        return self.data / "updater.lock"
+
     def model(self, name: str) -> Path:
         """Everything of one model."""
         return self.data / "models" / name

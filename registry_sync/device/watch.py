@@ -1,0 +1,101 @@
+"""Looking at the agent through its health file, for the trial and before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge_agent.config import Config, Model
+from edge_agent.health import Health, ModelHealth
+from edge_agent.slots import Slot
+from registry_sync.device.clock import Moment
+from registry_sync.device.evidence import Evidence, summarize
+from registry_sync.device.trial import Observation, Verdict, judge
+from registry_sync.rollout import Gate
+
+STALE_WINDOWS = 3
+
+
+class Watch:
+    """One model's health, with an age that does not trust the wall clock.
+
+    Args:
+        config: where the health file is and how long a window lasts.
+        model: whose health.
+        moment: the clock.
+    """
+
+    def __init__(self, config: Config, model: Model, moment: Callable[[], Moment]) -> None:
+        self._path = config.layout.health
+        self._model = model
+        self._moment = moment
+        self._slow_s = STALE_WINDOWS * config.metrics.window_s
+        self._seen: tuple[str, float] | None = None
+        self._changed_at = 0.0
+        self._trial: tuple[float, float] | None = None
+
+    def alive(self) -> bool:
+        """Whether the agent wrote its health file lately."""
+        _, age = self._read()
+        return age is not None and age <= max(Gate().stale_s, self._slow_s)
+
+    def incumbent(self, release: str) -> dict[str, Any]:
+        """What the release in use showed lately, for the journal."""
+        mine, _ = self._read()
+        return summarize(mine.windows if mine else (), release).to_document()
+
+    def judge(self, slot: Slot) -> Verdict:
+        """The verdict on the release that is on trial in ``slot``."""
+        gate = self._gate(slot)
+        mine, age = self._read()
+        candidate = summarize(mine.windows if mine else (), slot.candidate)
+        return judge(
+            gate,
+            Observation(
+                candidate=candidate,
+                incumbent=Evidence.from_document(slot.data.get("incumbent", {})),
+                starts=slot.starts,
+                elapsed_s=self._elapsed(slot),
+                health_age_s=age,
+                error=_load_error(mine, slot.candidate),
+                provider_wanted=self._model.fallback == "refuse",
+            ),
+        )
+
+    def _gate(self, slot: Slot) -> Gate:
+        gate = Gate(**slot.data.get("gate", {}))
+        if gate.stale_s >= self._slow_s:
+            return gate
+        return Gate(**{**slot.data.get("gate", {}), "stale_s": self._slow_s})
+
+    def _elapsed(self, slot: Slot) -> float:
+        """Seconds since the switch; since the first look when a reboot lies between."""
+        now = self._moment()
+        since_switch = now.since(slot.data.get("switched", {}))
+        if since_switch is not None:
+            return since_switch
+        if self._trial is None or self._trial[0] != slot.since:
+            self._trial = (slot.since, now.boottime)
+        return now.boottime - self._trial[1]
+
+    def _read(self) -> tuple[ModelHealth | None, float | None]:
+        """This model's health and the file's age in seconds, None when there is no file.
+
+        The age is counted from when the file was seen to change; a file found at the start is as
+        old as its own time says, but never younger than that.
+        """
+        health = Health.read(self._path)
+        if health is None:
+            return None, None
+        now = self._moment()
+        if self._seen != (health.boot, health.at):
+            first = self._seen is None
+            age = max(0.0, now.wall - health.at) if first else 0.0
+            self._seen, self._changed_at = (health.boot, health.at), now.boottime - age
+        return health.models.get(self._model.name), now.boottime - self._changed_at
+
+
+def _load_error(mine: ModelHealth | None, candidate: str) -> str:
+    if mine is None or mine.state != "failed" or mine.release != candidate:
+        return ""
+    return mine.error or "it did not say why"
