@@ -89,7 +89,11 @@ def worst_psi(recording: Recording) -> list[tuple[float, float]]:
     """The largest PSI of any feature, per window that had one."""
     found = []
     for message in recording.of(METRICS_OUTPUT):
-        values = [float(v) for name, v in message.payload.items() if name.startswith("psi_")]
+        values = [
+            float(v)
+            for name, v in message.payload.items()
+            if name.startswith("psi_") and name != "psi_frames"
+        ]
         if values:
             found.append((message.t, max(values)))
     return found
