@@ -34,6 +34,7 @@ class Gate:
     Attributes:
         trial_s: shortest time on trial, in seconds.
         deadline_s: when there is still no verdict after this time, the release goes back.
+        wait_s: how much longer it waits for frames that are fit to judge (lens, light, camera).
         min_frames: inferred frames without which there is no verdict.
         stale_s: age of the agent's health file that counts as a dead agent.
         latency_ratio: window medians above this multiple of the incumbent's are too slow.
@@ -47,6 +48,7 @@ class Gate:
 
     trial_s: float = _limit(300.0, 1.0, 604_800.0)
     deadline_s: float = _limit(1800.0, 2.0, 2_592_000.0)
+    wait_s: float = _limit(86_400.0, 0.0, 2_592_000.0)
     min_frames: float = _limit(100, 1, 1_000_000)
     stale_s: float = _limit(30.0, 1.0, 3600.0)
     latency_ratio: float = _limit(2.0, 1.0, 1000.0)

@@ -27,7 +27,10 @@ class Evidence:
     """Sums over windows of one release.
 
     Attributes:
-        captured, inferred, skipped, dropped, errors, nonfinite, detections: as in `Window`.
+        captured, dropped, errors, nonfinite: as in `Window`.
+        inferred: frames that the quality gate passed and that were inferred.
+        unfit: frames that the quality gate rejected, whether they were inferred (flag) or not.
+        detections: boxes above the confidence on the frames in ``inferred``.
         latency_ms: median latency of each window that inferred anything, oldest first.
         rss_mb: resident memory of the agent, one value per window.
         counts: histogram counts per output feature.
@@ -36,7 +39,7 @@ class Evidence:
 
     captured: int = 0
     inferred: int = 0
-    skipped: int = 0
+    unfit: int = 0
     dropped: int = 0
     errors: int = 0
     nonfinite: int = 0
@@ -62,20 +65,32 @@ class Evidence:
 def summarize(windows: Iterable[Window], release: str) -> Evidence:
     """Add up the windows in which ``release`` ran; others are ignored."""
     mine = [window for window in windows if window.release == release]
-    names = {name for window in mine for name in window.counts} & set(FEATURES)
+    counts = {name: _sum([w.counts.get(name, []) for w in mine]) for name in FEATURES}
+    judged = sum(map(_judged, mine))
     return Evidence(
         captured=sum(window.captured for window in mine),
-        inferred=sum(window.inferred for window in mine),
-        skipped=sum(window.skipped for window in mine),
+        inferred=judged,
+        unfit=sum(window.skipped + window.inferred for window in mine) - judged,
         dropped=sum(window.dropped for window in mine),
         errors=sum(window.errors for window in mine),
         nonfinite=sum(window.nonfinite for window in mine),
-        detections=sum(window.detections for window in mine),
+        detections=sum(map(_boxes, mine)),
         latency_ms=tuple(w.latency_p50_ms for w in mine if w.inferred and w.latency_p50_ms > 0),
         rss_mb=tuple(window.rss_mb for window in mine if window.rss_mb > 0),
-        counts={name: _sum([window.counts.get(name, []) for window in mine]) for name in names},
+        counts={name: row for name, row in counts.items() if row},
         provider_ok=all(window.provider_ok for window in mine),
     )
+
+
+def _judged(window: Window) -> int:
+    """Inferred frames that the gate passed: where it only flags, histograms leave the rest out."""
+    row = window.counts.get("detections_per_frame")
+    return window.inferred if row is None else min(sum(row), window.inferred)
+
+
+def _boxes(window: Window) -> int:
+    row = window.counts.get("class")
+    return window.detections if row is None else sum(row)
 
 
 def _sum(rows: Sequence[Sequence[int]]) -> list[int]:

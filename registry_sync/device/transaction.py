@@ -225,10 +225,12 @@ def _resting(slot: Slot, facts: Facts, now: float) -> Action:
         return Action(Do.REST, f"rollout {document.rollout} is paused")
     if facts.banned:
         return Action(Do.REST, f"{_names(document)} is banned here: {facts.banned}")
-    same = slot.state is S.FAILED and slot.candidate == document.digest
+    same = slot.candidate == document.digest
+    if same and slot.data.get("blameless") and document.revision <= slot.revision:
+        return Action(Do.REST, "went back without blame; a new revision tries it again")
     # A clock that was set back must not turn a minute into years.
     waited = now - slot.since if now >= slot.since else BACKOFF_MOST_S
-    if same and waited < backoff_s(slot.attempts):
+    if same and slot.state is S.FAILED and waited < backoff_s(slot.attempts):
         return Action(Do.REST, f"trying again in {backoff_s(slot.attempts) - waited:.0f} s")
     return Action(Do.RESOLVE, _names(document))
 

@@ -39,10 +39,15 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome and its reason in words."""
+    """An outcome and its reason in words.
+
+    Attributes:
+        blame: whether a failure is held against the release (it is banned then).
+    """
 
     outcome: Outcome
     reason: str
+    blame: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Observation:
         starts: counted loads of the candidate.
         elapsed_s: since the switch.
         health_age_s: since the agent last wrote its health file; None when there is none.
-        error: why the agent could not load the candidate, or "".
+        error: what the agent has to complain about, or "".
         provider_wanted: whether another provider than the wanted one is a failure.
     """
 
@@ -74,23 +79,25 @@ def judge(gate: Gate, seen: Observation) -> Verdict:
     Returns:
         ``fail`` as soon as something is clearly bad, ``pass`` when time and frames are enough and
         nothing is, else ``inconclusive`` with what is missing. At the deadline an inconclusive
-        trial fails, unless it was the input that was missing.
+        trial fails; when it is the input that is missing, it waits ``wait_s`` longer, and what
+        ends then is nobody's fault.
     """
     for reason in (*_process_faults(gate, seen), *_output_faults(gate, seen)):
         return Verdict(Outcome.FAIL, reason)
     missing = _missing(gate, seen)
     if not missing:
         return Verdict(Outcome.PASS, _passed(seen))
-    if seen.elapsed_s >= gate.deadline_s and not _input_is_missing(gate, seen):
-        return Verdict(Outcome.FAIL, f"inconclusive after {seen.elapsed_s:.0f} s: {missing}")
+    waits = _input_is_missing(gate, seen)
+    if seen.elapsed_s >= gate.deadline_s + (gate.wait_s if waits else 0.0):
+        reason = f"inconclusive after {seen.elapsed_s:.0f} s: {missing}"
+        return Verdict(Outcome.FAIL, reason, blame=not waits)
     return Verdict(Outcome.INCONCLUSIVE, missing)
 
 
 def _process_faults(gate: Gate, seen: Observation) -> Iterator[str]:
     if seen.starts >= MAX_STARTS:
-        yield f"crash loop: {seen.starts} starts without a commit"
-    if seen.error:
-        yield f"the agent cannot load it: {seen.error}"
+        why = f": {seen.error}" if seen.error else ""
+        yield f"crash loop: {seen.starts} starts without a commit{why}"
     # Before its first load the release cannot be the reason for a silent agent.
     if seen.starts > 0 and (seen.health_age_s is None or seen.health_age_s > gate.stale_s):
         age = "none" if seen.health_age_s is None else f"{seen.health_age_s:.0f} s old"
@@ -105,9 +112,9 @@ def _output_faults(gate: Gate, seen: Observation) -> Iterator[str]:
         yield f"{mine.nonfinite} of {mine.inferred} frames gave NaN or Inf"
     if mine.errors >= 3 and mine.errors > gate.max_error_share * max(mine.captured, 1):
         yield f"{mine.errors} of {mine.captured} frames ended in an error"
-    judged = mine.captured - mine.skipped
-    if judged >= max(gate.min_frames, 10) and not mine.inferred:
-        yield f"{judged} frames were given to it and none came back"
+    offered = mine.captured - mine.unfit
+    if offered >= max(gate.min_frames, 10) and not mine.inferred:
+        yield f"{offered} frames were given to it and none came back"
     if seen.incumbent.inferred:
         yield from _against(gate, mine, seen.incumbent)
 
@@ -159,7 +166,7 @@ def _missing(gate: Gate, seen: Observation) -> str:
     if seen.candidate.inferred < gate.min_frames:
         return (
             f"{seen.candidate.inferred} of {gate.min_frames:.0f} frames inferred"
-            f" ({seen.candidate.skipped} skipped by the quality gate)"
+            f" ({seen.candidate.unfit} rejected by the quality gate)"
         )
     if seen.elapsed_s < gate.trial_s:
         return f"{seen.elapsed_s:.0f} of {gate.trial_s:.0f} s on trial"
@@ -173,8 +180,10 @@ def _input_is_missing(gate: Gate, seen: Observation) -> bool:
     mine = seen.candidate
     if mine.inferred >= gate.min_frames:
         return False
-    offered = mine.captured - mine.skipped
-    return offered == 0 or mine.skipped > offered
+    if not seen.starts and not mine.captured:
+        return True
+    offered = mine.captured - mine.unfit
+    return offered == 0 or mine.unfit > offered
 
 
 def _passed(seen: Observation) -> str:

@@ -249,7 +249,11 @@ class Updater:
         verdict = self._watch.judge(slot)
         if verdict.outcome is Outcome.FAIL:
             return Action(
-                Do.ROLL_BACK, verdict.reason, True, slot.committed, leaving=slot.candidate
+                Do.ROLL_BACK,
+                verdict.reason,
+                ban=verdict.blame,
+                target=slot.committed,
+                leaving=slot.candidate,
             )
         if verdict.outcome is Outcome.PASS:
             self._commit(slot, verdict.reason)
@@ -279,7 +283,8 @@ class Updater:
     def _link_back(self, slot: Slot, action: Action, document: Rollout | None) -> None:
         target = str(slot.data.get("target", slot.committed))
         self._point(target)
-        if slot.data.get("ban", True):
+        blameless = not slot.data.get("ban", True)
+        if not blameless:
             self._ban(slot.candidate, slot.reason)
         # 11. The old release is the proven one again.
         by_hand = slot.candidate == slot.committed
@@ -289,7 +294,7 @@ class Updater:
             slot.reason,
             committed=target,
             previous="" if by_hand else slot.previous,
-            data={},
+            data={"blameless": True} if blameless and target else {},
         )
 
     def _refuse(self, slot: Slot, reason: str) -> None:

@@ -57,7 +57,7 @@ class Watch:
                 starts=slot.starts,
                 elapsed_s=self._elapsed(slot),
                 health_age_s=age,
-                error=_load_error(mine, slot.candidate),
+                error=mine.error if mine else "",
                 provider_wanted=self._model.fallback == "refuse",
             ),
         )
@@ -93,9 +93,3 @@ class Watch:
             age = max(0.0, now.wall - health.at) if first else 0.0
             self._seen, self._changed_at = (health.boot, health.at), now.boottime - age
         return health.models.get(self._model.name), now.boottime - self._changed_at
-
-
-def _load_error(mine: ModelHealth | None, candidate: str) -> str:
-    if mine is None or mine.state != "failed" or mine.release != candidate:
-        return ""
-    return mine.error or "it did not say why"

@@ -17,14 +17,13 @@ minutes takes milliseconds. What each release does on live frames is `Agent.beha
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent import release_repo
 from edge_agent.config import Config, Model, SelfTest, load
-from edge_agent.errors import OutpostError
 from edge_agent.health import KEEP, Health, ModelHealth, Window
 from edge_agent.slots import Journal, Slot, State, choose
 from registry_sync.device.clock import Moment
@@ -32,7 +31,7 @@ from registry_sync.device.run import Runner, make_client
 from registry_sync.device.selftest import Report
 from registry_sync.device.updater import World
 from registry_sync.fleet import rollouts
-from registry_sync.rollout import Gate, Wave
+from registry_sync.rollout import Gate
 from tests.bundles import make_bundle
 
 MODEL, GROUP = "tiny", "line-1"
@@ -125,7 +124,7 @@ class Agent:
     restarts: bool = True
     seed: int = 0
     loaded: str = ""
-    failed: tuple[str, str] = ("", "")
+    error: str = ""
     windows: list[Window] = field(default_factory=list)
     dead_s: float = 0.0
     boots: int = 1
@@ -142,7 +141,7 @@ class Agent:
             return
         slot = self.journal.slot(MODEL)
         choice = choose(slot, self.config.layout.linked(MODEL))
-        if choice.digest not in (self.loaded, self.failed[0]) and not self._load(choice.digest):
+        if choice.digest != self.loaded and not self._load(choice.digest):
             return
         self._observe(now)
         self._write(now)
@@ -156,9 +155,9 @@ class Agent:
             self.dead_s = 2.0 if self.restarts else 1e9
             return False
         if behaviour.refuses:
-            self.failed = (digest, behaviour.refuses)
+            self.error = f"{digest[:12]} cannot be loaded: {behaviour.refuses}"
             return True
-        self.loaded, self.failed, self.windows = digest, ("", ""), []
+        self.loaded, self.error, self.windows = digest, "", []
         return True
 
     def _behaviour(self, digest: str) -> Behaviour:
@@ -180,18 +179,17 @@ class Agent:
             inferred=inferred, skipped=skipped, errors=does.errors, nonfinite=does.nonfinite,
             detections=sum(per_frame), latency_p50_ms=does.latency_ms if inferred else 0.0,
             provider_ok=does.provider_ok, rss_mb=does.rss_mb,
-            counts={"detections_per_frame": frames, "box_area": boxes},
+            counts={"detections_per_frame": frames, "box_area": boxes, "class": [sum(per_frame)]},
         )][-KEEP:]  # fmt: skip
 
     def _poisson(self, mean: float) -> int:
         return sum(self._random.random() < mean / 20 for _ in range(20))
 
     def _write(self, now: float) -> None:
-        release = self.failed[0] or self.loaded
-        state = "failed" if self.failed[0] else "running" if self.loaded else "waiting"
+        idle = "failed" if self.error else "waiting"
         health = ModelHealth(
-            MODEL, release, self.journal.version_of(release), state, self.failed[1], "cpu",
-            tuple(self.windows),
+            MODEL, self.loaded, self.journal.version_of(self.loaded),
+            "running" if self.loaded else idle, self.error, "cpu", tuple(self.windows),
         )  # fmt: skip
         Health(now, f"boot-{self.boots}", 1, {MODEL: health}).write(self.config.layout.health)
 
@@ -228,9 +226,7 @@ class Device:
     def restart(self) -> Runner:
         """A fresh updater process, as after a crash or a reboot of the service."""
         client = make_client(self.config, self.journal)
-        world = World(
-            self.config, self.journal, client, self.said.append, self.tester, self.moment
-        )
+        world = World(self.config, self.journal, client, self.said.append, self.tester, self.moment)
         self.runner = Runner(client, world, self.wait, monotonic=lambda: self.now)
         self.runner.start()
         return self.runner
@@ -277,10 +273,12 @@ class Device:
     def check_invariants(self) -> None:
         """What holds after any crash (DESIGN.md): a verified release, no retried ban, no gap."""
         linked = self.config.layout.linked(MODEL)
-        assert linked == "" or (self.config.layout.release(MODEL, linked) / "manifest.json").exists()
+        assert (
+            linked == "" or (self.config.layout.release(MODEL, linked) / "manifest.json").exists()
+        )
         rows = self.journal.history()
         assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in itertools.pairwise(rows):
             assert before.target == after.origin or before.target not in State.__members__, rows
 
 
@@ -290,4 +288,4 @@ def states(*names: str) -> list[str]:
     return [*way, *names]
 
 
-__all__ = ["GATE", "Agent", "Behaviour", "Device", "OutpostError", "Site", "Wave", "dataclasses"]
+__all__ = ["GATE", "Agent", "Behaviour", "Device", "Site", "states"]
