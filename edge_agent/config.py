@@ -199,7 +199,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
             _repository(fields.table("repository"), folder) if fields.has("repository") else None
         ),
         models=tuple(_model(item) for item in fields.tables("model", least=1)),
-        cameras=tuple(_camera(item) for item in fields.tables("camera")),
+        cameras=tuple(_camera(item, folder) for item in fields.tables("camera")),
         gate=_gate(fields.table("gate", optional=True)),
         drift=_drift(fields.table("drift", optional=True)),
         metrics=_metrics(fields.table("metrics", optional=True)),
@@ -275,10 +275,18 @@ def _model(fields: Fields) -> Model:
     return model
 
 
-def _camera(fields: Fields) -> Camera:
+def _source(text: str, folder: Path) -> str:
+    """The source with a file's or folder's relative path made relative to the configuration."""
+    scheme, colon, rest = text.partition(":")
+    if scheme not in ("file", "dir") or not rest or rest.startswith("?"):
+        return text
+    return f"{scheme}{colon}{folder / rest}"
+
+
+def _camera(fields: Fields, folder: Path) -> Camera:
     camera = Camera(
         id=fields.text("id", pattern=DEVICE_PATTERN),
-        source=fields.text("source"),
+        source=_source(fields.text("source"), folder),
         model=fields.text("model"),
         policy=fields.text("policy", "drop-oldest", choices=POLICIES),
         queue=fields.integer("queue", 2, least=1, most=1024),

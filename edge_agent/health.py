@@ -61,7 +61,8 @@ class ModelHealth:
     Attributes:
         release, version: what is loaded ("" and 0 for nothing).
         state: ``running``, ``waiting`` (no release yet) or ``failed``.
-        error: why it failed, or "".
+        error: why something failed, or "".
+        failed: the digest that `error` is about; another release may be ``running`` meanwhile.
     """
 
     model: str
@@ -71,6 +72,7 @@ class ModelHealth:
     error: str
     provider: str
     windows: tuple[Window, ...]
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def _model(fields: Fields) -> ModelHealth:
         error=fields.text("error"),
         provider=fields.text("provider"),
         windows=tuple(_window(item) for item in fields.tables("windows")),
+        failed=fields.text("failed", ""),
     )
 
 
