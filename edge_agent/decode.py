@@ -20,6 +20,7 @@ Indices = npt.NDArray[np.intp]
 # reference does; computing it otherwise would round near the threshold differently.
 CLASS_OFFSET = np.float32(7680)
 MOST_CANDIDATES = 30_000
+_BLOCK = 128
 _EMPTY: Floats = np.zeros((0, 6), np.float32)
 
 
@@ -104,7 +105,8 @@ def nms_sorted(corners: Floats, threshold: float, most: int) -> Indices:
     """Greedy non-maximum suppression over boxes that are sorted by score.
 
     A box is dropped when its intersection over union with a kept one is greater than ``threshold``
-    (strictly, as torchvision's `nms`).
+    (strictly, as torchvision's `nms`). Works block by block: a matrix of overlaps costs a few array
+    operations, where a loop over boxes would cost as many for each of them.
 
     Args:
         corners: (n, 4) float32 x0, y0, x1, y1, best first.
@@ -115,23 +117,32 @@ def nms_sorted(corners: Floats, threshold: float, most: int) -> Indices:
         Indices of the kept boxes, in order.
     """
     limit = np.float32(threshold)
-    if limit > threshold:  # compare float32 IoUs as if the threshold were exact
+    if float(limit) > threshold:  # compare float32 overlaps as if the threshold were exact
         limit = np.nextafter(limit, np.float32(-1))
-    x0, y0, x1, y1 = np.ascontiguousarray(corners.T)
-    area = (x1 - x0) * (y1 - y0)
-    alive = np.ones(len(corners), bool)
     kept: list[int] = []
-    index = 0
-    while index < len(corners) and len(kept) < most:
-        kept.append(index)
-        rest = slice(index + 1, None)
-        width = np.minimum(x1[rest], x1[index]) - np.maximum(x0[rest], x0[index])
-        height = np.minimum(y1[rest], y1[index]) - np.maximum(y0[rest], y0[index])
-        common = np.maximum(width, 0) * np.maximum(height, 0)
-        with np.errstate(invalid="ignore"):  # 0 / 0 of two empty boxes: not above any threshold
-            alive[rest] &= ~(common / (area[index] + area[rest] - common) > limit)
-        following = alive[rest].argmax() if index + 1 < len(corners) else 0
-        if index + 1 >= len(corners) or not alive[index + 1 + following]:
+    for start in range(0, len(corners), _BLOCK):
+        block = corners[start : start + _BLOCK]
+        alive = np.ones(len(block), bool)
+        if kept:
+            alive = ~_overlap(corners[kept], block, limit).any(axis=0)
+        overlaps = _overlap(block, block, limit)
+        for row in range(len(block)):
+            if alive[row]:
+                kept.append(start + row)
+                alive &= ~overlaps[row]
+        if len(kept) >= most:
             break
-        index += 1 + int(following)
-    return np.asarray(kept, np.intp)
+    return np.asarray(kept[:most], np.intp)
+
+
+def _overlap(first: Floats, second: Floats, limit: np.float32) -> npt.NDArray[np.bool_]:
+    """(n, m): whether the intersection over union of two boxes is above ``limit``."""
+    ax0, ay0, ax1, ay1 = first.T[:, :, None]
+    bx0, by0, bx1, by1 = second.T
+    width = np.maximum(np.minimum(ax1, bx1) - np.maximum(ax0, bx0), 0)
+    height = np.maximum(np.minimum(ay1, by1) - np.maximum(ay0, by0), 0)
+    common = width * height
+    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - common
+    with np.errstate(invalid="ignore"):  # 0 / 0 of two empty boxes: not above any threshold
+        above_limit: npt.NDArray[np.bool_] = common / union > limit
+    return above_limit

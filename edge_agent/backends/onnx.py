@@ -22,6 +22,7 @@ class OnnxBackend:
     """One ONNX file in an inference session."""
 
     def __init__(self, path: Path, contract: Contract, options: BackendOptions) -> None:
+        _check(options)
         self.path = path
         self.wanted_provider = options.providers[0]
         self._session: Any = _open(path, options)
@@ -76,10 +77,16 @@ def _open(path: Path, options: BackendOptions) -> Any:
         raise ModelError(f"{path}: cannot be loaded: {_reason(error)}") from None
 
 
+def _check(options: BackendOptions) -> None:
+    known = ", ".join(PROVIDERS)
+    if not options.providers:
+        raise ModelError(f"no provider is named; name some of {known}")
+    for name in options.providers:
+        if name not in PROVIDERS:
+            raise ModelError(f'provider "{name}" is not one of {known}')
+
+
 def _choose(options: BackendOptions, available: set[str]) -> list[str]:
-    unknown = [name for name in options.providers if name not in PROVIDERS]
-    if unknown or not options.providers:
-        raise ModelError(f"provider {unknown[:1]} is not one of {', '.join(PROVIDERS)}")
     wanted = options.providers[0]
     if PROVIDERS[wanted] not in available and options.fallback != "allow":
         have = ", ".join(name for name in PROVIDERS if PROVIDERS[name] in available)

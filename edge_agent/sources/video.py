@@ -68,6 +68,11 @@ class VideoSource:
         rate = (fps or _frame_rate(self._capture)) if realtime else None
         self._pacer = Pacer(rate, clock=clock)
 
+    @property
+    def fps(self) -> float | None:
+        """Frames per second at which it is played; None for as fast as possible."""
+        return 1.0 / self._pacer.period_s if self._pacer.period_s else None
+
     def read(self) -> Frame | None:
         """Wait for the next frame (see `Source.read`)."""
         if self.finished or self._pacer.closed.is_set():
