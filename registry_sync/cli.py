@@ -56,7 +56,7 @@ def run(context: click.Context, config_path: Path, once: bool) -> None:
         stop_on_signals,
         updater_lock,
     )
-    from registry_sync.device.updater import World
+    from registry_sync.device.steps import World
 
     config = _load(config_path)
     stop_on_signals()

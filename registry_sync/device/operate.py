@@ -19,8 +19,9 @@ from registry_sync.device.run import (
     make_client,
     updater_lock,
 )
+from registry_sync.device.steps import World
 from registry_sync.device.transaction import ANSWERED, REQUESTED, next_request
-from registry_sync.device.updater import Updater, World
+from registry_sync.device.updater import Updater
 
 _ANSWER_WAIT_S = 20.0
 _DONE = (State.ROLLED_BACK.value, State.FAILED.value, ANSWERED)

@@ -23,9 +23,10 @@ from edge_agent.errors import ConfigError, OutpostError, StorageError, storage_e
 from edge_agent.layout import Layout
 from edge_agent.slots import Journal, State
 from registry_sync.device.client import Client
-from registry_sync.device.transaction import INSTALLING, Do, Request, next_request
+from registry_sync.device.steps import World
+from registry_sync.device.transaction import Do, Request, next_request
 from registry_sync.device.transport import transport_for
-from registry_sync.device.updater import Updater, World
+from registry_sync.device.updater import Updater
 from registry_sync.rollout import Rollout
 
 WATCH_S = 0.5
@@ -153,8 +154,9 @@ class Runner:
     def start(self) -> None:
         """Remove what an earlier run left behind, where nothing is on the way."""
         for line in self._lines:
-            if line.updater.slot().state not in INSTALLING:
-                line.updater.collect()
+            # What a failed try has fetched is continued, so it stays.
+            if line.updater.slot().state in (State.IDLE, State.COMMITTED, State.ROLLED_BACK):
+                line.updater.steps.collect()
 
     def tick(self) -> float:
         """One look at everything; returns how long to sleep, in seconds."""

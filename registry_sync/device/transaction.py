@@ -61,6 +61,7 @@ class Do(str, Enum):
     SWITCH = "switch"
     LINK = "link"
     WATCH = "watch"
+    COMMIT = "commit"
     CALL_OFF = "call off"
     ACKNOWLEDGE = "acknowledge"
     REPAIR = "repair"

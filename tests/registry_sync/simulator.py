@@ -29,7 +29,7 @@ from edge_agent.slots import Journal, Slot, State, choose
 from registry_sync.device.clock import Moment
 from registry_sync.device.run import Runner, make_client
 from registry_sync.device.selftest import Report
-from registry_sync.device.updater import World
+from registry_sync.device.steps import World
 from registry_sync.fleet import rollouts
 from registry_sync.rollout import Gate
 from tests.bundles import make_bundle
