@@ -7,6 +7,8 @@ and boxes on a device are those that the model's author saw. Detections are floa
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -122,7 +124,7 @@ def nms_sorted(corners: Floats, threshold: float, most: int) -> Indices:
     kept: list[int] = []
     for start in range(0, len(corners), _BLOCK):
         block = corners[start : start + _BLOCK]
-        alive = np.ones(len(block), bool)
+        alive: Any = np.ones(len(block), bool)
         if kept:
             alive = ~_overlap(corners[kept], block, limit).any(axis=0)
         overlaps = _overlap(block, block, limit)
