@@ -81,7 +81,7 @@ class Module:
             Absent: it is not an integer, or is missing without a default.
         """
         value = self.state.get(name, default)
-        if not isinstance(value, int) or abs(value) >= 2**31:
+        if type(value) is not int or abs(value) >= 2**31:
             raise Absent(f"{self.kind} has {name} = {shorten(value)}, not an integer")
         return value
 
@@ -96,6 +96,21 @@ class Module:
             raise Absent(f"{self.kind} has {name} = {shorten(value)}, not a number")
         return float(value)
 
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return the attribute `name`, or `default` where older releases lack it.
+
+        Raises:
+            Absent: it is not text, or is missing without a default.
+        """
+        value = self.state.get(name, default)
+        if not isinstance(value, str):
+            raise Absent(f"{self.kind} has {name} = {shorten(value)}, not text")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return whether the attribute `name` is set; older releases lack some."""
+        return self.state.get(name) is True
+
     def pair(self, name: str) -> tuple[int, int]:
         """Return (vertical, horizontal) of a size that is one integer or two.
 
@@ -104,7 +119,7 @@ class Module:
         """
         value = self.state.get(name)
         both = value if isinstance(value, (tuple, list)) else (value, value)
-        if len(both) != 2 or not all(isinstance(one, int) and 0 <= one < 2**15 for one in both):
+        if len(both) != 2 or not all(type(one) is int and 0 <= one < 2**15 for one in both):
             raise Absent(f"{self.kind} has {name} = {shorten(value)}, not one or two sizes")
         return both[0], both[1]
 

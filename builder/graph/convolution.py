@@ -94,7 +94,7 @@ def _place(
     groups = conv.integer("groups")
     strides, pads, gaps = conv.pair("stride"), conv.pair("padding"), conv.pair("dilation")
     strides, pads = (strides[0] * factor, strides[1] * factor), (pads[0] * factor, pads[1] * factor)
-    if conv.state.get("padding_mode", "zeros") != "zeros":
+    if conv.text("padding_mode", "zeros") != "zeros":
         raise GraphError(f"{place}: padding other than zeros; train with the standard layers")
     if groups < 1 or shape[0] % groups or shape[1] * groups != image.channels:
         raise GraphError(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from builder.checkpoint import Module
+from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
 from builder.graph.activations import (
     draw_hardswish,
@@ -45,6 +46,8 @@ def draw(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> F
             f"{place}: the graph writer does not know {module.kind}; it knows "
             f"{', '.join(sorted(LAYERS))}; {ADVICE}"
         )
+    if len(inputs) != 1 and layer is not _concat:
+        raise GraphError(f"{place}: {module.kind} takes one input, not {len(inputs)}")
     return layer(canvas, module, place, inputs)
 
 
@@ -95,7 +98,7 @@ def _focus(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) ->
 def _bottleneck(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
     feature = draw_part(canvas, module, "cv1", place, inputs[0])
     feature = draw_part(canvas, module, "cv2", place, feature)
-    return _add(canvas, place, inputs[0], feature) if module.state.get("add") else feature
+    return _add(canvas, place, inputs[0], feature) if module.flag("add") else feature
 
 
 def _c3(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -127,7 +130,7 @@ def _sppf(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> 
     for _ in range(min(module.integer("n", 3), 16)):
         features.append(draw_part(canvas, module, "m", place, features[-1]))
     feature = draw_part(canvas, module, "cv2", place, join(canvas, place, features))
-    return _add(canvas, place, feature, inputs[0]) if module.state.get("add") else feature
+    return _add(canvas, place, feature, inputs[0]) if module.flag("add") else feature
 
 
 def _concat(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -137,9 +140,9 @@ def _concat(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -
 
 
 def _upsample(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
-    factor, image = module.number("scale_factor"), inputs[0]
-    if module.state.get("mode") != "nearest" or factor not in (1.0, 2.0, 4.0, 8.0):
-        raise GraphError(f"{place}: upsamples in mode {module.state.get('mode')!s:.20} by {factor}")
+    factor, mode, image = module.number("scale_factor"), module.text("mode"), inputs[0]
+    if mode != "nearest" or factor not in (1.0, 2.0, 4.0, 8.0):
+        raise GraphError(f"{place}: upsamples in mode {shorten(mode)} by {factor}; {ADVICE}")
     scales = canvas.weight(f"{place}.scales", [1.0, 1.0, factor, factor])
     name = canvas.node(
         "Resize",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from builder.checkpoint import Absent, Checkpoint, Module
+from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
 from builder.graph.canvas import OPSET, Canvas, Feature
 from builder.graph.heads import HEADS
@@ -113,7 +114,7 @@ def _inputs(layer: Module, done: list[Feature]) -> list[Feature]:
     inputs = []
     for index in names if isinstance(names, (list, tuple)) else [names]:
         if not isinstance(index, int) or not -len(done) <= index < len(done):
-            raise GraphError(f"{layer.kind} takes its input from layer {index!s:.20}")
+            raise GraphError(f"{layer.kind} takes its input from layer {shorten(index)}")
         inputs.append(done[index])
     return inputs
 

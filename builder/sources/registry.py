@@ -32,6 +32,7 @@ _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # A registry that is down should be heard of in seconds; mlflow would try for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
@@ -150,17 +151,28 @@ class Registry:
         return dict(data.params), dict(data.metrics)
 
 
-def _client(uri: str) -> Any:
+def quiet_mlflow() -> None:
+    """Import mlflow without its log lines, bars, telemetry and long retries.
+
+    Raises:
+        RegistryError: when it is not installed.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        from mlflow import MlflowClient
+        import mlflow  # noqa: F401
     except ImportError as error:
         raise RegistryError(
             f"mlflow is not installed ({error}); `pip install outpost-edge[builder]`"
         ) from None
     for logger in ("mlflow", "alembic"):
         logging.getLogger(logger).setLevel(logging.ERROR)
+
+
+def _client(uri: str) -> Any:
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
