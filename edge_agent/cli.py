@@ -73,13 +73,13 @@ def doctor(
     context: click.Context, config_path: Path | None, bundle: Path | None, as_json: bool
 ) -> None:
     """Explain what is wrong with a config, a camera, a broker, a bundle; exit code 1 if so."""
-    from edge_agent import doctor
+    from edge_agent import doctor, finding
 
     if config_path is None and bundle is None:
         config_path = DEFAULT_CONFIG
     findings = doctor.examine(config_path, bundle)
-    click.echo(doctor.as_json(findings) if as_json else doctor.as_text(findings))
-    context.exit(1 if any(finding.level == "fail" for finding in findings) else 0)
+    click.echo(finding.as_json(findings) if as_json else finding.as_text(findings))
+    context.exit(1 if any(found.level == "fail" for found in findings) else 0)
 
 
 @cli.command()

@@ -66,8 +66,9 @@ class LogSink:
             try:
                 self._write_all()
                 self.state = "connected"
-            except OutpostError as error:
-                log.warning("%s", error)
+            except (OutpostError, OSError) as error:  # OSError: a pipe's reader went away
+                if not self.state.startswith("failed"):
+                    log.warning("telemetry log: %s", error)
                 self.state = f"failed: {error}"
             if stopping:
                 return

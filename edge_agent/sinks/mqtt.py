@@ -37,7 +37,13 @@ class MqttSink:
     """
 
     def __init__(
-        self, mqtt: Mqtt, device: str, outbox: Outbox, stamp: StampLive, backoff: Backoff
+        self,
+        mqtt: Mqtt,
+        device: str,
+        outbox: Outbox,
+        stamp: StampLive,
+        backoff: Backoff,
+        protocol: int = MQTT_5,
     ) -> None:
         self.mqtt = mqtt
         self.device = device
@@ -47,7 +53,7 @@ class MqttSink:
         self.stop_timeout_s = 0.0
         self._backoff = backoff
         self._state = "starting"
-        self._protocol = MQTT_5
+        self._protocol = protocol
         self._fresh = threading.Event()
         self._lock = threading.Lock()
         self._retained: dict[str, Live] = {}
