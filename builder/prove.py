@@ -37,7 +37,7 @@ class Parity:
 
     Attributes:
         frames: compared.
-        box: largest difference of a box side, relative to the largest side.
+        box: largest difference of a box value, relative to the largest one.
         score: largest difference of a score.
     """
 
@@ -115,11 +115,12 @@ def parity(graph: Sequence[Floats], reference: Sequence[Floats], head: str) -> P
     for ours, theirs in zip(graph, reference, strict=True):
         if ours.shape != theirs.shape:
             raise ModelError(f"the graph gives {ours.shape}, PyTorch {theirs.shape}")
+        if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+            raise ModelError("the raw output holds NaN or Inf; nothing can be proven")
         a, b = (_rows(raw, head) for raw in (ours, theirs))
-        box = max(box, float(np.abs(a[:4] - b[:4]).max() / np.abs(b[:4]).max()))
+        largest = max(1.0, float(np.abs(b[:4]).max()))
+        box = max(box, float(np.abs(a[:4] - b[:4]).max()) / largest)
         score = max(score, float(np.abs(a[4:] - b[4:]).max()))
-    if not np.isfinite([box, score]).all():
-        raise ModelError("the raw output holds NaN or Inf; nothing can be proven")
     return Parity(len(graph), box, score)
 
 

@@ -1,0 +1,42 @@
+"""What a person sees of a bundle."""
+
+from __future__ import annotations
+
+from builder.inspect import describe, human, proof_text, render
+from edge_agent.bundle import Variant
+
+
+def test_render_says_what_a_person_asks(bundle):
+    """Release, digest, classes, input, golden set, variants."""
+    text = render(bundle)
+    for part in (
+        "squares 1", bundle.manifest.digest, "3: red, green, blue", "64 x 64 RGB",
+        "12 frames, reference fp32-graph", "squares.pt", "fp32", "not compared with PyTorch",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_describe_is_the_manifest_and_two_figures(bundle):
+    """For scripts: everything of the manifest, the digest and the size."""
+    document = describe(bundle)
+    assert document["digest"] == bundle.manifest.digest
+    assert document["size"] == sum(path.stat().st_size for path in bundle.root.rglob("*")
+                                   if path.is_file() and path.name != "manifest.json")  # fmt: skip
+    assert document["classes"] == ["red", "green", "blue"]
+
+
+def test_proof_in_words():
+    """The figures of a proof are shown."""
+    parity = {
+        "reference": "pytorch", "frames": 12, "max_relative_box_difference": 3e-7,
+        "max_score_difference": 1e-7,
+    }  # fmt: skip
+    text = proof_text(Variant("fp32", "fp32", "model/fp32.onnx", 17, parity))
+    assert text == "PyTorch on 12 frames: boxes 3e-07, scores 1e-07"
+
+
+def test_human():
+    """Bytes in powers of ten."""
+    assert [human(size) for size in (0, 999, 1000, 4_522_853, 7e9, 3e13)] == [
+        "0 B", "999 B", "1.0 kB", "4.5 MB", "7.0 GB", "30000.0 GB"
+    ]  # fmt: skip

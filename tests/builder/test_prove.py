@@ -1,0 +1,82 @@
+"""The proof against PyTorch; what needs PyTorch itself is skipped where it is absent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from builder.build import build
+from builder.options import BuildOptions
+from builder.prove import LIMIT, Parity, check, parity, run_reference, torch_available
+from builder.reprove import prove
+from edge_agent import selftest
+from edge_agent.errors import ModelError, UsageError
+from tests.builder.squares import write_squares
+
+needs_torch = pytest.mark.skipif(
+    not torch_available(), reason="the reference extra (torch, ultralytics) is not installed"
+)
+RAW = np.random.default_rng(1).uniform(0.01, 1, (1, 7, 20)).astype(np.float32)
+RAW[:, :4] *= 64
+
+
+def test_equal_outputs():
+    """Nothing differs; both layouts are read."""
+    assert parity([RAW, RAW], [RAW, RAW], "yolov5u") == Parity(2, 0.0, 0.0)
+    rows = RAW.transpose(0, 2, 1)
+    assert parity([rows], [rows], "yolov5-anchor") == Parity(1, 0.0, 0.0)
+
+
+def test_boxes_are_relative_and_scores_absolute():
+    """A box side off by 0.64 of 64 pixels is 1 %, a score off by 0.02 is 0.02."""
+    other = RAW.copy()
+    other[0, 2, 5] += 0.01 * RAW[0, :4].max()
+    other[0, 6, 7] += 0.02
+    proof = parity([other], [RAW], "yolov5u")
+    assert proof.box == pytest.approx(0.01, rel=1e-3)
+    assert proof.score == pytest.approx(0.02, rel=1e-3)
+    with pytest.raises(ModelError, match=r"model\.pt: the graph differs from PyTorch by 2\.0e-02"):
+        check(proof, "model.pt")
+    check(Parity(1, LIMIT, LIMIT), "at the limit")
+
+
+def test_what_cannot_be_compared():
+    """Other shapes and NaN prove nothing."""
+    with pytest.raises(ModelError, match=r"the graph gives \(1, 7, 20\), PyTorch \(1, 7, 19\)"):
+        parity([RAW], [RAW[:, :, :19]], "yolov5u")
+    with pytest.raises(ModelError, match="NaN or Inf"):
+        parity([RAW * np.float32("nan")], [RAW], "yolov5u")
+
+
+@needs_torch
+def test_build_with_proof(squares, frames, tmp_path):
+    """PyTorch runs the same file; the golden set is then its own, and devices agree with it."""
+    options = BuildOptions(reference_data=frames, prove="require")
+    built = build(str(squares), tmp_path / "b", options)
+    manifest = built.bundle.manifest
+    assert built.proof is not None and built.proof.worst <= LIMIT
+    assert manifest.golden.reference == "pytorch"
+    assert manifest.variants[0].parity["frames"] == 12
+    assert manifest.variants[0].parity["max_score_difference"] <= LIMIT
+    assert selftest.run(built.bundle).ok
+    other = write_squares(tmp_path / "other.pt", tilt=0.5)
+    with pytest.raises(UsageError, match="is not the checkpoint of this bundle"):
+        prove(built.bundle, other)
+
+
+@needs_torch
+def test_file_that_pytorch_refuses(tmp_path):
+    """One line with PyTorch's reason and the way out."""
+    path = tmp_path / "broken.pt"
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ModelError, match=r"broken\.pt: PyTorch cannot run it: .*--prove never"):
+        run_reference(path, [RAW])
+
+
+def test_proof_that_needs_what_is_absent(bundle, squares, frames, tmp_path, monkeypatch):
+    """Without PyTorch `auto` says so and goes on, `require` and `prove` refuse."""
+    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr("sys.meta_path", [])
+    assert not torch_available()
+    with pytest.raises(UsageError, match=r"pip install outpost-edge\[reference\]"):
+        prove(bundle, squares)
