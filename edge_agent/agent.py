@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -113,7 +112,7 @@ class Agent:
         self._outbox = outbox
         self._reporter = reporter
         self._clock = clock
-        self._stop = threading.Event()
+        self._stopping = False
         self._system = SystemReader(config.layout.data)
         self._latency = Sketch()
         self._inferred = 0
@@ -133,19 +132,19 @@ class Agent:
         return next((r.current.version for r in self._runtimes if r.current is not None), 0)
 
     def stop(self) -> None:
-        """End soon; may be called from any thread or a signal handler."""
-        self._stop.set()
+        """End soon; may be called from any thread or a signal handler (so it takes no lock)."""
+        self._stopping = True
 
     def run(self) -> None:
         """Work until the end."""
         self._begin()
         try:
-            while not self._stop.is_set():
+            while not self._stopping:
                 ended = self._finished()
                 self.tick()
                 if ended:
                     break
-                self._stop.wait(TICK_S)
+                time.sleep(TICK_S)
         finally:
             self._end()
 

@@ -128,6 +128,9 @@ class CameraWorker:
                 self._serve()
             except SourceError as error:
                 self._lost(str(error))
+            except Exception as error:  # a driver may raise anything; the camera must come back
+                self._lost(f"{type(error).__name__}: {error}")
+            if not self.finished:
                 self._stop.wait(self._backoff.next_s())
 
     def _serve(self) -> None:

@@ -144,7 +144,8 @@ class Follower:
     Args:
         model: its name.
         layout: the device's folders.
-        journal: shared by all models of this agent; used from the polling thread only.
+        journal: shared by all models of this agent; used from the polling thread only. None when
+            it could not be opened: then the link alone decides.
         load: loads a digest.
         clock: monotonic seconds.
     """
@@ -153,7 +154,7 @@ class Follower:
         self,
         model: str,
         layout: Layout,
-        journal: Journal,
+        journal: Journal | None,
         load: Load,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -181,19 +182,28 @@ class Follower:
         if self.loading or self._clock() < self._look_at:
             return changes
         self._look_at = self._clock() + POLL_S
-        try:
-            changes += self._look()
-        except StorageError as error:
-            self._note_error(str(error))
-        return changes
+        return changes + self._look()
 
     def _look(self) -> list[Change]:
-        wanted = plan(self._journal.slot(self._model), self._layout.linked(self._model))
+        slot = self._slot()
+        if slot is None:
+            return []
+        wanted = plan(slot, self._layout.linked(self._model))
         changes = self._tell_rejected(wanted)
         option = self._next(wanted)
         if option is not None:
-            self._start(option)
+            changes += self._start(option)
         return changes
+
+    def _slot(self) -> Slot | None:
+        """The journal's row; when it cannot be read, what runs goes on, else the link decides."""
+        if self._journal is None:
+            return Slot(self._model)
+        try:
+            return self._journal.slot(self._model)
+        except StorageError as error:
+            self._note_error(str(error))
+            return Slot(self._model) if self.holder.current is None else None
 
     def _next(self, wanted: Plan) -> Option | None:
         """The best option that may be tried now and is better than what runs."""
@@ -210,11 +220,15 @@ class Follower:
                 return None
         return None
 
-    def _start(self, option: Option) -> None:
-        if option.on_trial:
-            starts = self._journal.count_start(self._model, option.digest)
+    def _start(self, option: Option) -> list[Change]:
+        if option.on_trial and self._journal is not None:
+            try:
+                starts = self._journal.count_start(self._model, option.digest)
+            except StorageError as error:  # what cannot be counted is not started
+                return [self._failed(option, error)]
             log.info("%s: start %d of %s on trial", self._model, starts, option.digest[:12])
         self._loader.start(option, self._load)
+        return []
 
     def _finish(self) -> list[Change]:
         taken = self._loader.take()
@@ -245,11 +259,16 @@ class Follower:
 
     def _tell_rejected(self, wanted: Plan) -> list[Change]:
         """Once per release: it used up its starts; the journal's audit log says so too."""
-        if not wanted.rejected or wanted.rejected == self._told_rejected:
+        known = not wanted.rejected or wanted.rejected == self._told_rejected
+        if known or self._journal is None:
+            return []
+        self._note_error(wanted.reason, wanted.rejected)
+        try:
+            self._journal.note(self._model, wanted.rejected, "AGENT_FELL_BACK", wanted.reason)
+        except StorageError as error:
+            log.error("%s: %s", self._model, error)
             return []
         self._told_rejected = wanted.rejected
-        self._note_error(wanted.reason, wanted.rejected)
-        self._journal.note(self._model, wanted.rejected, "AGENT_FELL_BACK", wanted.reason)
         return [Change("failed", wanted.rejected, f"{self._model}: {wanted.reason}")]
 
 

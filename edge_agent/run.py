@@ -25,6 +25,7 @@ from edge_agent.slots import Journal
 from edge_agent.telemetry import Telemetry
 
 GOODBYE_S = 0.9
+log = logging.getLogger(__name__)
 
 
 def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) -> None:
@@ -51,16 +52,16 @@ def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) 
         context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         inbox = Inbox()
-        if bundle is None:
-            journal = Journal(layout.journal)
+        journal = _open_journal(layout.journal) if bundle is None else None
+        if journal is not None:
             stack.callback(journal.close)
-            reporter = Reporter((model.name for model in config.models), journal, outbox)
-            runtimes = [_followed(config, model, journal, inbox) for model in config.models]
-        else:
-            reporter = None
-            runtimes = [_fixed(config, bundle, inbox)]
         agent = Agent(
-            config, runtimes, inbox=inbox, telemetry=telemetry, outbox=outbox, reporter=reporter
+            config,
+            _runtimes(config, bundle, journal, inbox),
+            inbox=inbox,
+            telemetry=telemetry,
+            outbox=outbox,
+            reporter=_reporter(config, journal, outbox),
         )
         stack.enter_context(stop_on_signals(agent))
         telemetry.attach(make_sink(chosen, context))
@@ -68,7 +69,29 @@ def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) 
         agent.run()
 
 
-def _followed(config: Config, model: Model, journal: Journal, inbox: Inbox) -> ModelRuntime:
+def _open_journal(path: Path) -> Journal | None:
+    """The journal, or None: a damaged one must not keep the device from inferring."""
+    try:
+        return Journal(path)
+    except StorageError as error:
+        log.error("%s; running what the `current` link names", error)
+        return None
+
+
+def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:
+    names = (model.name for model in config.models)
+    return None if journal is None else Reporter(names, journal, outbox)
+
+
+def _runtimes(
+    config: Config, bundle: Path | None, journal: Journal | None, inbox: Inbox
+) -> list[ModelRuntime]:
+    if bundle is not None:
+        return [_fixed(config, bundle, inbox)]
+    return [_followed(config, model, journal, inbox) for model in config.models]
+
+
+def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbox) -> ModelRuntime:
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
 
