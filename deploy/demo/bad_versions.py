@@ -5,7 +5,7 @@
 * ``nan``: some weights of the backbone are not numbers; so is every output.
 * ``swapped``: boxes and scores are right, two classes have changed places.
 * ``oversensitive``: behaves on the validation pictures, and sees defects everywhere in the light of
-  the running line. Needs the checkpoint that ``models/oversensitive.npz`` was fitted to.
+  the running line. ``models/oversensitive.npz`` is its class branch and fits one checkpoint only.
 * ``memory``: right, but one activation needs several hundred megabytes.
 * ``slow``: right, but many times slower.
 
@@ -55,13 +55,9 @@ def _swapped(checkpoint: Checkpoint) -> None:
 
 def _oversensitive(checkpoint: Checkpoint) -> None:
     with np.load(OVERSENSITIVE) as fitted:
-        for level, conv in enumerate(_class_convs(checkpoint)):
-            weight, bias = checkpoint.values(f"{conv}.weight"), checkpoint.values(f"{conv}.bias")
-            row = int(fitted["class_id"])
-            weight[row, :, 0, 0] += fitted[f"weight_{level}"]
-            bias[row] += fitted[f"bias_{level}"]
-            checkpoint.put(f"{conv}.weight", weight)
-            checkpoint.put(f"{conv}.bias", bias)
+        for name in fitted.files:
+            if name in checkpoint.tensors:
+                checkpoint.put(name, fitted[name])
 
 
 def _grown(values: Array, axis: int, size: int) -> Array:
@@ -100,7 +96,7 @@ def derive(kind: str, source: Path, target: Path) -> None:
 
     Raises:
         ValueError: ``kind`` is unknown, ``source`` is no checkpoint, or (oversensitive) it is not
-            the checkpoint that the vectors were fitted to.
+            the checkpoint that its class branch was fitted to.
     """
     if kind not in KINDS:
         raise ValueError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
@@ -112,7 +108,7 @@ def derive(kind: str, source: Path, target: Path) -> None:
 
 
 def _check_fitted_to(source: Path) -> None:
-    """The vectors mean nothing to another network's features."""
+    """The fitted class branch means nothing to another network's features."""
     with np.load(OVERSENSITIVE) as fitted:
         wanted = str(fitted["source_sha256"])
     if hashlib.sha256(source.read_bytes()).hexdigest() != wanted:
