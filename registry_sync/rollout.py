@@ -43,21 +43,22 @@ class Gate:
         max_error_share: share of captured frames that may end in an error.
         detections_ratio: detections per frame may differ from the incumbent's by this factor.
         max_psi: population stability index (coarse bins) above which outputs are another world.
-        correlated_frames: neighbouring frames that show the same thing; so many count as one.
+        correlated_frames: neighbouring frames that show the same thing; at least so many count as
+            one, more when the incumbent's windows show it.
     """
 
     trial_s: float = _limit(300.0, 1.0, 604_800.0)
     deadline_s: float = _limit(1800.0, 2.0, 2_592_000.0)
     wait_s: float = _limit(86_400.0, 0.0, 2_592_000.0)
-    min_frames: float = _limit(100, 1, 1_000_000)
+    min_frames: float = _limit(100.0, 1, 1_000_000)
     stale_s: float = _limit(30.0, 1.0, 3600.0)
     latency_ratio: float = _limit(2.0, 1.0, 1000.0)
     memory_ratio: float = _limit(2.0, 1.0, 1000.0)
-    max_nonfinite: float = _limit(2, 0, 1_000_000)
+    max_nonfinite: float = _limit(2.0, 0, 1_000_000)
     max_error_share: float = _limit(0.05, 0.0, 1.0)
     detections_ratio: float = _limit(3.0, 1.01, 1000.0)
     max_psi: float = _limit(1.0, 0.01, 100.0)
-    correlated_frames: float = _limit(10, 1, 100_000)
+    correlated_frames: float = _limit(10.0, 1, 100_000)
 
     @classmethod
     def read(cls, table: Fields) -> Gate:

@@ -1,8 +1,8 @@
 """What the agent's health windows show, reduced to what a verdict needs. Pure, without numpy.
 
 The updater stays small in memory, so the few sums here are plain Python. Neighbouring frames of a
-conveyor show the same part, so ``frames / correlated`` is taken as the number of independent looks
-(docs/decisions.md); every comparison below divides by it before it speaks of significance.
+conveyor show the same part, so ``frames / correlated`` is taken as the number of independent looks;
+every comparison below divides by it before it speaks of significance.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from statistics import median, variance
 from typing import Any
 
 from edge_agent.health import Window
@@ -19,7 +19,11 @@ from edge_agent.health import Window
 # sure of itself, and a collapse of scores shows as missing detections.
 FEATURES = ("detections_per_frame", "box_area", "class")
 COARSE_BINS = 4
+BLOCKS = 8
+# What a bin of `detections_per_frame` stands for (edge_agent.histogram.EDGES).
+_BOXES = (0.0, 1.0, 2.0, 3.0, 4.5, 7.0, 10.5, 16.5, 35.0, 60.0)
 Z = 4.0  # about 3 in 100,000 per look; a trial looks some hundred times
+Z_SUSPECT = 1.5  # not enough to fail, too much to pass: more frames decide
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Evidence:
         latency_ms: median latency of each window that inferred anything, oldest first.
         rss_mb: resident memory of the agent, one value per window.
         counts: histogram counts per output feature.
+        frames_each, boxes_each: inferred frames and detections per window, oldest first.
         provider_ok: whether the wanted provider was active in every window.
     """
 
@@ -48,6 +53,8 @@ class Evidence:
     rss_mb: tuple[float, ...] = ()
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     provider_ok: bool = True
+    frames_each: tuple[int, ...] = ()
+    boxes_each: tuple[int, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """What the journal keeps of the incumbent at the switch."""
@@ -57,7 +64,7 @@ class Evidence:
     def from_document(cls, document: Mapping[str, Any]) -> Evidence:
         """Read back what `to_document` gave."""
         values = dict(document)
-        for name in ("latency_ms", "rss_mb"):
+        for name in ("latency_ms", "rss_mb", "frames_each", "boxes_each"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
@@ -79,6 +86,8 @@ def summarize(windows: Iterable[Window], release: str) -> Evidence:
         rss_mb=tuple(window.rss_mb for window in mine if window.rss_mb > 0),
         counts={name: row for name, row in counts.items() if row},
         provider_ok=all(window.provider_ok for window in mine),
+        frames_each=tuple(map(_judged, mine)),
+        boxes_each=tuple(map(_boxes, mine)),
     )
 
 
@@ -103,6 +112,33 @@ def middle(values: Sequence[float]) -> float:
     return median(values) if values else math.nan
 
 
+def correlation(evidence: Evidence, least: float) -> float:
+    """How many neighbouring frames are worth one independent look.
+
+    The variance of block means over that of single frames (batch means: Law and Kelton,
+    *Simulation Modeling and Analysis*, ch. 9), from the detections of the incumbent's windows.
+
+    Args:
+        evidence: of the incumbent.
+        least: the answer is never below; also the answer when there are too few windows.
+    """
+    pairs = [
+        pair for pair in zip(evidence.frames_each, evidence.boxes_each, strict=True) if pair[0]
+    ]
+    row = evidence.counts.get("detections_per_frame", ())
+    size = len(pairs) // BLOCKS
+    if size < 2 or len(row) != len(_BOXES):
+        return least
+    blocks = [pairs[-size * (n + 1) : len(pairs) - size * n] for n in range(BLOCKS)]
+    frames = [sum(pair[0] for pair in block) for block in blocks]
+    means = [sum(pair[1] for pair in block) / n for block, n in zip(blocks, frames, strict=True)]
+    mean = sum(n * value for n, value in zip(row, _BOXES, strict=True)) / max(sum(row), 1)
+    single = sum(n * (value - mean) ** 2 for n, value in zip(row, _BOXES, strict=True)) / sum(row)
+    if single <= 0:
+        return least
+    return max(least, variance(means) * sum(frames) / BLOCKS / single)
+
+
 @dataclass(frozen=True)
 class Rates:
     """Two rates compared: their ratio, and how many standard errors it is away from 1."""
@@ -116,11 +152,16 @@ def compare_rates(candidate: Evidence, incumbent: Evidence, correlated: float) -
 
     Counts are divided by ``correlated`` to independent objects; half an object is added to each
     side. The standard error of the logarithm of a ratio of two Poisson counts a and b is
-    sqrt(1/a + 1/b) (Rothman, Greenland, Lash, *Modern Epidemiology*, ch. 14).
+    sqrt(1/a + 1/b) (Rothman, Greenland, Lash, *Modern Epidemiology*, ch. 14). Boxes of one frame
+    belong together, so never more than one per frame counts as evidence.
     """
     ours, theirs = candidate.detections / correlated + 0.5, incumbent.detections / correlated + 0.5
     ratio = (ours / max(candidate.inferred, 1)) / (theirs / max(incumbent.inferred, 1))
-    return Rates(ratio, abs(math.log(ratio)) / math.sqrt(1 / ours + 1 / theirs))
+    squared_error = sum(
+        1 / (min(side.detections, side.inferred) / correlated + 0.5)
+        for side in (candidate, incumbent)
+    )
+    return Rates(ratio, abs(math.log(ratio)) / math.sqrt(squared_error))
 
 
 def coarse(a: Sequence[int], b: Sequence[int]) -> tuple[list[float], list[float]]:

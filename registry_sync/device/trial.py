@@ -16,9 +16,11 @@ from enum import Enum
 from edge_agent.slots import MAX_STARTS
 from registry_sync.device.evidence import (
     FEATURES,
+    Z_SUSPECT,
     Evidence,
     Z,
     compare_rates,
+    correlation,
     middle,
     shift,
 )
@@ -140,24 +142,31 @@ def _against(gate: Gate, mine: Evidence, before: Evidence) -> Iterator[str]:
 
 
 def _distribution(gate: Gate, mine: Evidence, before: Evidence) -> Iterator[str]:
-    rates = compare_rates(mine, before, gate.correlated_frames)
-    limit = gate.detections_ratio
-    if rates.z > Z and not 1 / limit <= rates.ratio <= limit:
-        yield (
-            f"{mine.detections / mine.inferred:.2f} detections per frame,"
-            f" {before.detections / before.inferred:.2f} with the release before"
-            f" ({rates.ratio:.2g}x, allowed {gate.detections_ratio:g}x)"
-        )
+    if text := _other_rate(gate, mine, before, Z):
+        yield text
+    correlated = correlation(before, gate.correlated_frames)
     for name in FEATURES:
         a, b = mine.counts.get(name, ()), before.counts.get(name, ())
         if len(a) != len(b) or not sum(a) or not sum(b):
             continue
-        change = shift(a, b, mine.inferred, before.inferred, gate.correlated_frames)
+        change = shift(a, b, mine.inferred, before.inferred, correlated)
         if change.psi > max(gate.max_psi, change.noise):
             yield (
                 f"its outputs are another world: PSI of {name} is {change.psi:.1f}"
                 f" against the release before (allowed {gate.max_psi:g})"
             )
+
+
+def _other_rate(gate: Gate, mine: Evidence, before: Evidence, z: float) -> str:
+    rates = compare_rates(mine, before, correlation(before, gate.correlated_frames))
+    limit = gate.detections_ratio
+    if rates.z <= z or 1 / limit <= rates.ratio <= limit:
+        return ""
+    return (
+        f"{mine.detections / mine.inferred:.2f} detections per frame,"
+        f" {before.detections / before.inferred:.2f} with the release before"
+        f" ({rates.ratio:.2g}x, allowed {limit:g}x)"
+    )
 
 
 def _missing(gate: Gate, seen: Observation) -> str:
@@ -172,6 +181,10 @@ def _missing(gate: Gate, seen: Observation) -> str:
         return f"{seen.elapsed_s:.0f} of {gate.trial_s:.0f} s on trial"
     if seen.health_age_s is None or seen.health_age_s > gate.stale_s:
         return "no fresh health file from the agent"
+    if seen.incumbent.inferred and (
+        doubt := _other_rate(gate, seen.candidate, seen.incumbent, Z_SUSPECT)
+    ):
+        return f"more frames must decide: {doubt}"
     return ""
 
 
