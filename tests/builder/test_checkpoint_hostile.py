@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 CORPUS = CODE | EXHAUSTION | TENSORS
 
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from builder.checkpoint import read_checkpoint
 from builder.errors import CheckpointError
@@ -32,8 +32,9 @@ for path in sys.argv[1:]:
         sys.exit(path + " was accepted")
     except CheckpointError:
         slowest = max(slowest, time.monotonic() - start)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"slowest_s": slowest, "peak_mb": peak / 1024}))
+status = Path("/proc/self/status").read_text()  # ru_maxrss would begin with pytest's own peak
+peak_kb = int(status.split("VmHWM:")[1].split()[0])
+print(json.dumps({"slowest_s": slowest, "peak_mb": peak_kb / 1024}))
 """
 
 
@@ -66,6 +67,7 @@ def test_the_corpus_is_armed(tmp_path):
         (tmp_path / "executed").unlink()
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_the_corpus_is_refused_in_little_time_and_memory(tmp_path):
     """Each within 2 s, all in one process below 1 GB."""
     paths = [forge(tmp_path / f"{i}.pt", value) for i, (value, _) in enumerate(CORPUS.values())]
