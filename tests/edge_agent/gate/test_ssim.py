@@ -54,12 +54,12 @@ def test_flat_pictures(level):
 
 
 def test_map_equals_scikit_image():
-    """Pixel by pixel too, away from the border where both mirror."""
+    """Pixel by pixel too, for every window that lies in the picture."""
     picture = scene((120, 160))
     other = variants(picture)["noise"]
     _, expected = structural_similarity(picture, other, data_range=255, full=True)
     ours = Reference(picture).map(other)
-    assert np.abs(ours - expected)[3:-3, 3:-3].max() < 1e-4
+    assert np.abs(ours - expected[3:-3, 3:-3]).max() < 1e-4
 
 
 def test_a_reference_is_used_again():
