@@ -32,7 +32,7 @@ from builder.manifest import (
 )
 from builder.options import GOLDEN_FRAMES, BuildOptions
 from builder.progress import Progress, Remembering, Silent
-from builder.prove import Parity, check, parity, run_reference, torch_available
+from builder.prove import Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
@@ -174,15 +174,12 @@ class _Build:
 
     def _prove(self, shots: list[Shot]) -> Parity | None:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
-        wanted = self.options.prove
-        if wanted == "never" or self.nonfinite:
+        if self.options.prove == "never" or self.nonfinite:
             return None
-        if not torch_available():
-            if wanted == "require":
-                raise UsageError(
-                    "--prove require needs PyTorch: `pip install outpost-edge[reference]`"
-                )
-            self.tell.say("not compared with PyTorch (it is not installed): reference fp32-graph")
+        if why := obstacle(self.manifest.head):
+            if self.options.prove == "require":
+                raise UsageError(f"--prove require: {why}")
+            self.tell.say(f"not compared with PyTorch ({why}): the reference is the fp32 graph")
             return None
         outputs = run_reference(self.checkpoint.path, [shot.tensor for shot in shots])
         proof = parity([shot.raw for shot in shots], outputs, self.manifest.head)

@@ -7,8 +7,11 @@ but its MLflow version could not be tagged (run it again: it only completes the 
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +82,28 @@ def build(
 
     given["version"] = given.pop("model_version")
     options = BuildOptions(size=parse_size(imgsz) if imgsz else None, **given)
-    built = build_bundle(source, output, options, tracking_uri=tracking_uri, progress=Terminal())
+    with _tidy_when_terminated():
+        built = build_bundle(
+            source, output, options, tracking_uri=tracking_uri, progress=Terminal()
+        )
     print(_json(_built(built)) if as_json else _summary(built))
+
+
+@contextmanager
+def _tidy_when_terminated() -> Iterator[None]:
+    """SIGTERM (systemd, containers) ends like Ctrl-C: nothing half stays behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _built(built: Built) -> dict[str, Any]:

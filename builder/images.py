@@ -14,7 +14,7 @@ from edge_agent.errors import SourceError, UsageError
 from edge_agent.preprocess import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-SYNTHETIC_FRAMES = 24
+SYNTHETIC_FRAMES = 16
 _SEED = 20_240
 _SHOWN = 3
 

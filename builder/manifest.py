@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from builder.checkpoint import Checkpoint
 from builder.options import DECODE, DEFAULT_SIZE, TOLERANCES, BuildOptions, preprocessing
 from builder.prove import Parity
 from builder.sources import ModelVersion
+from builder.sources.version import utc_text
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
 
 MODEL_PATH = "model/fp32.onnx"
@@ -25,7 +27,7 @@ def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) 
     return Manifest(
         name=options.name or version.name,
         version=options.version or version.version,
-        created=version.created,
+        created=_created(checkpoint, version),
         classes=checkpoint.names,
         head=checkpoint.head,
         input=preprocessing(height, width),
@@ -39,6 +41,18 @@ def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) 
         license=checkpoint.licence or "",
         document={},
     )
+
+
+def _created(checkpoint: Checkpoint, version: ModelVersion) -> str:
+    """The version's own time; for a bare file that of its training, which copying keeps."""
+    if version.registered or not checkpoint.date:
+        return version.created
+    try:
+        trained = datetime.fromisoformat(checkpoint.date)
+    except ValueError:
+        return version.created
+    aware = trained if trained.tzinfo else trained.replace(tzinfo=timezone.utc)
+    return utc_text(aware.timestamp())
 
 
 def document(

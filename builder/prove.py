@@ -22,6 +22,9 @@ from edge_agent.decode import Floats
 from edge_agent.errors import ModelError
 
 LIMIT = 1e-5
+PROVABLE = ("yolov5u",)
+"""Heads whose checkpoints the installed ultralytics can load."""
+
 TIMEOUT_S = 900.0
 _ENVIRONMENT = {
     "ULTRALYTICS_SAFE_LOAD": "1",
@@ -64,6 +67,15 @@ class Parity:
 def torch_available() -> bool:
     """Whether the ``reference`` extra is installed (nothing is imported)."""
     return all(find_spec(name) is not None for name in ("torch", "ultralytics"))
+
+
+def obstacle(head: str) -> str | None:
+    """Why this head cannot be compared with PyTorch here, None when it can."""
+    if not torch_available():
+        return "PyTorch is not installed, `pip install outpost-edge[reference]`"
+    if head not in PROVABLE:
+        return f"ultralytics cannot load the head {head}"
+    return None
 
 
 def run_reference(checkpoint: Path, tensors: Sequence[Floats]) -> list[Floats]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builder.checkpoint import read_checkpoint
 from builder.images import read_picture
-from builder.prove import Parity, check, parity, run_reference, torch_available
+from builder.prove import Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner
 from edge_agent.bundle import Bundle
 from edge_agent.errors import UsageError
@@ -24,8 +24,8 @@ def prove(bundle: Bundle, checkpoint: Path) -> Parity:
         UsageError: PyTorch is not installed, or the checkpoint is another one.
         ModelError: the graph is not the original.
     """
-    if not torch_available():
-        raise UsageError("prove needs PyTorch: `pip install outpost-edge[reference]`")
+    if why := obstacle(bundle.manifest.head):
+        raise UsageError(f"{bundle.root}: cannot be proven here: {why}")
     bundle.verify()
     read = read_checkpoint(checkpoint)
     wanted = bundle.manifest.source.get("checkpoint_sha256")

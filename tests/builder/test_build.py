@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import cv2
@@ -183,6 +184,21 @@ def test_name_and_version_can_be_given(squares, frames, tmp_path):
     options = BuildOptions(name="line-3", version=7, reference_data=frames, prove="never")
     manifest = build(str(squares), tmp_path / "b", options).bundle.manifest
     assert (manifest.name, manifest.version) == ("line-3", 7)
+
+
+def test_copies_of_a_file_make_the_same_bundle(squares, frames, tmp_path):
+    """The time of a bare file is that of its training, whatever its copy's date is."""
+    digests = set()
+    for name, moment in (("a", 1_600_000_000), ("b", 1_700_000_000)):
+        copy = tmp_path / name / "squares.pt"
+        copy.parent.mkdir()
+        shutil.copy(squares, copy)
+        os.utime(copy, (moment, moment))
+        options = BuildOptions(reference_data=frames, prove="never")
+        manifest = build(str(copy), tmp_path / name / "bundle", options).bundle.manifest
+        assert manifest.created == "2026-11-01T00:00:00Z"
+        digests.add(manifest.digest)
+    assert len(digests) == 1
 
 
 def test_class_that_no_image_shows(squares, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -176,3 +178,21 @@ def test_help_is_quick():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert float(done.stderr) < 0.5, f"wall {time.monotonic() - started:.2f} s"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_nothing(squares, tmp_path, sent):
+    """Ctrl-C and systemd's stop in the middle of a build: exit code 130, no folder left."""
+    fifo = tmp_path / "data" / "slow.png"
+    fifo.parent.mkdir()
+    os.mkfifo(fifo)  # the build waits here until somebody writes
+    command = [sys.executable, "-m", "builder", "build", str(squares), "--prove", "never"]
+    command += ["-o", str(tmp_path / "out" / "b"), "--reference-data", str(fifo.parent)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("graph:"):
+            assert process.poll() is None
+        assert [path.name[:3] for path in (tmp_path / "out").iterdir()] == [".b."]
+        process.send_signal(sent)
+        assert process.wait(timeout=30) == 130
+    assert list((tmp_path / "out").iterdir()) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from builder.build import build
 from builder.options import BuildOptions
-from builder.prove import LIMIT, Parity, check, parity, run_reference, torch_available
+from builder.prove import LIMIT, Parity, check, obstacle, parity, run_reference, torch_available
 from builder.reprove import prove
 from edge_agent import selftest
 from edge_agent.errors import ModelError, UsageError
@@ -73,10 +75,23 @@ def test_file_that_pytorch_refuses(tmp_path):
         run_reference(path, [RAW])
 
 
-def test_proof_that_needs_what_is_absent(bundle, squares, frames, tmp_path, monkeypatch):
-    """Without PyTorch `auto` says so and goes on, `require` and `prove` refuse."""
+def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
+    """Without PyTorch there is no proof, and the message says how to install it."""
     monkeypatch.setattr("sys.path", [])
     monkeypatch.setattr("sys.meta_path", [])
-    assert not torch_available()
+    assert "not installed" in obstacle("yolov5u")
     with pytest.raises(UsageError, match=r"pip install outpost-edge\[reference\]"):
         prove(bundle, squares)
+
+
+@needs_torch
+def test_head_that_ultralytics_cannot_load(tmp_path):
+    """Classic checkpoints: `auto` says so and goes on, `require` refuses."""
+    classic = Path(__file__).parents[1] / "data" / "classic_yolov5" / "classic_n.pt"
+    options = BuildOptions(size=(64, 64), prove="require")
+    with pytest.raises(UsageError, match="cannot load the head yolov5-anchor"):
+        build(str(classic), tmp_path / "b", options)
+    built = build(str(classic), tmp_path / "b", BuildOptions(size=(64, 64)))
+    assert built.proof is None
+    assert built.bundle.manifest.golden.reference == "fp32-graph"
+    assert selftest.run(built.bundle).ok
