@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from edge_agent import __version__
 from edge_agent.camera import CameraWorker, FrameCounts
 from edge_agent.config import Config
 from edge_agent.drift import DriftVerdict
 from edge_agent.errors import OutpostError, StorageError
-from edge_agent.follow import Change, Releases
-from edge_agent.health import KEEP, Health, ModelHealth, Window
+from edge_agent.events import change_event, drift_event, info_message
+from edge_agent.follow import Change
+from edge_agent.health import Health, Window
 from edge_agent.loaded import Loaded
-from edge_agent.metrics import INFO, Message, event
+from edge_agent.metrics import Message, event
 from edge_agent.outbox import Outbox
 from edge_agent.payloads import (
     frame_totals,
@@ -32,6 +30,7 @@ from edge_agent.payloads import (
     system_message,
 )
 from edge_agent.reported import Reporter
+from edge_agent.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.sketch import Sketch
 from edge_agent.system import SystemReader
 from edge_agent.telemetry import Telemetry
@@ -40,55 +39,6 @@ TICK_S = 0.05
 REPORT_S = 1.0
 JOIN_S = 0.7
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class ModelRuntime:
-    """One model: where its release comes from, its cameras, its last windows."""
-
-    name: str
-    releases: Releases
-    cameras: list[CameraWorker]
-    windows: deque[Window] = field(default_factory=lambda: deque(maxlen=KEEP))
-    seq: int = 0
-    told: FrameCounts = field(default_factory=FrameCounts)
-    drifted: bool = False
-    dropped_before_load: int | None = None
-
-    @property
-    def frames(self) -> FrameCounts:
-        """Frames of all its cameras since the start."""
-        return sum((camera.counts for camera in self.cameras), FrameCounts())
-
-    @property
-    def current(self) -> Loaded | None:
-        """The release that serves."""
-        return self.releases.holder.current
-
-    def frames_of_window(self) -> FrameCounts:
-        """Captured and dropped since this was asked the last time."""
-        now, before, self.told = self.frames, self.told, self.frames
-        return FrameCounts(
-            captured=now.captured - before.captured, dropped=now.dropped - before.dropped
-        )
-
-
-class Inbox:
-    """Messages from the cameras' threads; putting never blocks, the oldest go when it is full."""
-
-    def __init__(self, most: int = 1000) -> None:
-        self._messages: deque[tuple[Message, int]] = deque(maxlen=most)
-
-    def put(self, message: Message, model_version: int) -> None:
-        """Take a message and the model version that it is about."""
-        self._messages.append((message, model_version))
-
-    def take(self) -> list[tuple[Message, int]]:
-        """All messages so far."""
-        taken = []
-        while self._messages:
-            taken.append(self._messages.popleft())
-        return taken
 
 
 class Agent:
@@ -201,28 +151,14 @@ class Agent:
             runtime.dropped_before_load = runtime.frames.dropped
 
     def _tell_change(self, runtime: ModelRuntime, change: Change) -> None:
-        loaded, before = change.loaded, change.before
-        if loaded is None:
-            message = event(
-                "model.failed", "error", change.text, model=runtime.name, release=change.digest
-            )
-            self._telemetry.send([message], model_version=self._version)
+        version = change.loaded.version if change.loaded is not None else self._version
+        self._telemetry.send([change_event(runtime.name, change)], model_version=version)
+        if change.loaded is None:
             return
         log.info("%s, loaded in %.2f s", change.text, change.seconds)
         runtime.windows.clear()
         runtime.drifted = False
-        self._swaps += before is not None
-        message = event(
-            "model.swapped" if before else "model.loaded",
-            "info",
-            change.text,
-            model=runtime.name,
-            release=change.digest,
-            version=loaded.version,
-            from_version=before.version if before else 0,
-            seconds=round(change.seconds, 3),
-        )
-        self._telemetry.send([message], model_version=loaded.version)
+        self._swaps += change.before is not None
 
     def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
         """The last window of a release that was swapped out; then its memory goes."""
@@ -283,17 +219,7 @@ class Agent:
         if drifted == runtime.drifted:
             return []
         runtime.drifted = drifted
-        evidence = {f"psi_{name}": round(value, 4) for name, value in verdict.psi.items()}
-        if not drifted:
-            text = f"{runtime.name}: the outputs are distributed as in the profile again"
-            return [event("drift.cleared", "info", text, model=runtime.name, **evidence)]
-        named = ", ".join(f"{name} {verdict.psi[name]:.2f}" for name in verdict.drifted)
-        text = (
-            f"{runtime.name}: outputs differ from the profile (PSI of {named} above"
-            f" {self._config.drift.psi_max:g} over {verdict.frames} frames that the gate passed);"
-            " suspect the scene or the model"
-        )
-        return [event("drift.suspected", "warning", text, model=runtime.name, **evidence)]
+        return [drift_event(runtime.name, verdict, self._config.drift.psi_max)]
 
     def _send_system(self) -> None:
         now = self._clock()
@@ -318,25 +244,8 @@ class Agent:
         self._telemetry.send([message], model_version=self._version)
 
     def _send_info(self) -> None:
-        models = {
-            runtime.name: {
-                "version": loaded.version,
-                "digest": loaded.digest,
-                "variant": loaded.variant,
-                "provider": loaded.detector.provider,
-                "wanted_provider": loaded.detector.wanted_provider,
-            }
-            for runtime in self._runtimes
-            if (loaded := runtime.current) is not None
-        }
-        payload = {
-            "agent": __version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(terse=True),
-            "tags": self._config.device.tags,
-            "models": models,
-        }
-        message = Message(INFO, payload, retain=True, durable=False)
+        loaded = {r.name: r.current for r in self._runtimes if r.current is not None}
+        message = info_message(loaded, self._config.device.tags)
         self._telemetry.send([message], model_version=self._version)
 
     def _write_health(self) -> None:
@@ -344,7 +253,7 @@ class Agent:
             at=time.time(),
             boot=self._telemetry.boot,
             pid=os.getpid(),
-            models={runtime.name: _model_health(runtime) for runtime in self._runtimes},
+            models={runtime.name: model_health(runtime) for runtime in self._runtimes},
         )
         try:
             health.write(self._config.layout.health)
@@ -356,18 +265,3 @@ class Agent:
         if text not in self._complained and len(self._complained) < 100:
             self._complained.add(text)
             log.error("%s", text)
-
-
-def _model_health(runtime: ModelRuntime) -> ModelHealth:
-    loaded, error = runtime.current, runtime.releases.error
-    idle = "failed" if error else "waiting"
-    return ModelHealth(
-        model=runtime.name,
-        release=loaded.digest if loaded else "",
-        version=loaded.version if loaded else 0,
-        state="running" if loaded else idle,
-        error=error,
-        provider=loaded.detector.provider if loaded else "",
-        windows=tuple(runtime.windows),
-        failed=runtime.releases.failed,
-    )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edge_agent.agent import Agent, Inbox, ModelRuntime
+from edge_agent.agent import Agent
 from edge_agent.camera import CameraWorker
 from edge_agent.config import Config, Model
 from edge_agent.errors import StorageError, UsageError, storage_errors
@@ -20,6 +20,7 @@ from edge_agent.follow import FixedRelease, Follower, Releases
 from edge_agent.loaded import Loaded, load_release
 from edge_agent.outbox import Outbox
 from edge_agent.reported import Reporter
+from edge_agent.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry import Telemetry

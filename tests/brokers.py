@@ -8,8 +8,9 @@
             heard.wait(lambda messages: len(messages) >= 3)
         broker.kill(); broker.start()            # the same port and, for mosquitto, the same memory
 
-`Mosquitto` keeps retained and queued messages over a SIGKILL (autosave on every change), `Amqtt`
-(MQTT 3.1.1 only) forgets them: what is right with both is right with any broker between.
+`Mosquitto` keeps retained and queued messages over a stop, and over a SIGKILL all but those of its
+last moment (it acknowledges before it saves). `Amqtt` (MQTT 3.1.1 only) forgets them: what is right
+with both is right with any broker between.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ class Broker:
     def kill(self):
         """SIGKILL: as a power cut at the broker's machine."""
         self._end(signal.SIGKILL)
+
+    def stop(self):
+        """SIGTERM: a restart by the operator; mosquitto writes down everything it acknowledged."""
+        self._end(signal.SIGTERM)
 
     def _end(self, how):
         if self.process is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 
+import cv2
 import pytest
 
 from edge_agent.metrics import Reader
 from edge_agent.slots import MAX_STARTS, State
 from tests.brokers import Listener
-from tests.bundles import make_bundle, write_frames
+from tests.bundles import frame, make_bundle, write_frames
 from tests.devices import MODEL, Device
 
 
@@ -219,6 +220,52 @@ def test_a_lost_camera_is_told_and_found_again(tmp_path, bundles, shared_broker)
         write_frames(folder)
         heard.wait(lambda _: "source.restored" in kinds(heard))
     assert kinds(heard).count("source.lost") == 1
+
+
+def test_drift_is_one_event_and_is_not_blamed_on_the_gate(tmp_path, bundles, shared_broker):
+    """Three squares in every picture, where the profile has none to three: the scene changed."""
+    folder = tmp_path / "busy"
+    folder.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(folder / f"{number:02d}.png"), frame(number, squares=3))
+    device = Device(
+        tmp_path,
+        url=shared_broker.url,
+        device="drift-1",
+        source=f"dir:{folder}?fps=100&loop=1",
+        more="[drift]\nmin_frames = 60\npsi_max = 1.0\n",
+    )
+    device.commit(device.add(bundles["v1"]))
+    named = "psi_detections_per_frame"
+    with Listener(shared_broker.url, "outpost/v1/drift-1/#") as heard, device.agent():
+        heard.wait(lambda _: "drift.suspected" in kinds(heard))
+        heard.wait(
+            lambda _: "psi_detections_per_frame" in documents(heard, "up/metrics/output")[-1]
+        )
+    news = next(d for d in documents(heard, "up/events") if d["kind"] == "drift.suspected")
+    assert news[named] > 1.0 and "PSI of detections_per_frame" in news["text"]
+    assert kinds(heard).count("drift.suspected") == 1 and "gate.rejecting" not in kinds(heard)
+
+
+def test_two_cameras_share_one_model(tmp_path, bundles):
+    """Each has its own input metrics; the model's window counts both."""
+    frames = [write_frames(tmp_path / name, 30) for name in ("a", "b")]
+    second = f'policy = "wait"\n[[camera]]\nid = "side"\nsource = "dir:{frames[1]}"\n'
+    device = Device(
+        tmp_path,
+        source=f"dir:{frames[0]}",
+        camera=second + f'model = "{MODEL}"\npolicy = "wait"\n',
+    )
+    device.commit(device.add(bundles["v1"]))
+    with device.agent() as agent:
+        assert agent.process.wait(20) == 0, agent.text()
+    lines = (device.layout.data / "telemetry.jsonl").read_text().splitlines()
+    seen = {"top": 0, "side": 0}
+    for line in lines:
+        if "metrics/input" in line:
+            payload = json.loads(line)["payload"]
+            seen[payload["camera"]] += payload["frames"]
+    assert seen == {"top": 30, "side": 30}
 
 
 def test_two_agents_do_not_share_a_folder(tmp_path, bundles):
