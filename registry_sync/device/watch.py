@@ -57,7 +57,7 @@ class Watch:
                 starts=slot.starts,
                 elapsed_s=self._elapsed(slot),
                 health_age_s=age,
-                error=mine.error if mine else "",
+                error=mine.error if mine and mine.failed in ("", slot.candidate) else "",
                 provider_wanted=self._model.fallback == "refuse",
             ),
         )
