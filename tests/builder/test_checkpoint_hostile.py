@@ -26,12 +26,12 @@ from builder.checkpoint import read_checkpoint
 from builder.errors import CheckpointError
 slowest = 0.0
 for path in sys.argv[1:]:
-    start = time.monotonic()
+    start = time.process_time()
     try:
         read_checkpoint(Path(path))
         sys.exit(path + " was accepted")
     except CheckpointError:
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, time.process_time() - start)
 status = Path("/proc/self/status").read_text()  # ru_maxrss would begin with pytest's own peak
 peak_kb = int(status.split("VmHWM:")[1].split()[0])
 print(json.dumps({"slowest_s": slowest, "peak_mb": peak_kb / 1024}))
@@ -69,7 +69,7 @@ def test_the_corpus_is_armed(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_the_corpus_is_refused_in_little_time_and_memory(tmp_path):
-    """Each within 2 s, all in one process below 1 GB."""
+    """Each within 2 s (of CPU: the machine may be busy), all in one process below 300 MB."""
     paths = [forge(tmp_path / f"{i}.pt", value) for i, (value, _) in enumerate(CORPUS.values())]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *paths], capture_output=True, text=True, cwd=ROOT
@@ -81,13 +81,13 @@ def test_the_corpus_is_refused_in_little_time_and_memory(tmp_path):
 
 def test_calls_do_not_copy_what_they_are_given(tmp_path):
     """A long list that is stored once and turned into a set 50,000 times stays one list."""
-    start = time.monotonic()
+    start = time.process_time()
     long = b"](" + b"N" * 100_000 + b"eq\x00"
     call = b"cbuiltins\nset\nq\x01" + b"h\x01h\x00\x85R" * 50_000
     code = b"(" + long + call + b"t"
     path = forge(tmp_path / "best.pt", Raw(code))
     assert read_checkpoint(path).names == ("scratch", "dent")
-    assert time.monotonic() - start < 4
+    assert time.process_time() - start < 4
 
 
 @pytest.mark.parametrize("part", ["pickle", "zip"])
