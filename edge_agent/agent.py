@@ -138,6 +138,7 @@ class Agent:
         return bool(cameras) and all(camera.finished for camera in cameras)
 
     def _follow(self, runtime: ModelRuntime) -> None:
+        trouble = runtime.releases.error
         changes = runtime.releases.poll()
         for change in changes:
             self._tell_change(runtime, change)
@@ -146,6 +147,7 @@ class Agent:
                 self._dropped_during_swap += runtime.frames.dropped - runtime.dropped_before_load
             runtime.dropped_before_load = None
             self._send_info()
+        if changes or runtime.releases.error != trouble:
             self._write_health()
         if runtime.releases.loading and runtime.dropped_before_load is None:
             runtime.dropped_before_load = runtime.frames.dropped

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.atomic import replace_symlink
@@ -45,6 +45,7 @@ def test_the_order_in_which_releases_are_tried(row, linked, options):
     assert list(plan(row, linked).options) == options
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(list(State)), digests, digests, digests, digests, st.integers(0, MAX_STARTS))
 def test_a_plan_is_always_sound(state, committed, previous, candidate, linked, starts):
     """No empty digest, no repetition, and a reason exactly when something was given up."""

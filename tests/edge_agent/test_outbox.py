@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import StorageError
@@ -54,6 +54,7 @@ def test_everything_is_there_after_reopening(tmp_path):
     assert (len(box), box.size_bytes, box.cursor("audit"), box.cursor("other")) == (1, size, 7, 0)
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([METRIC, EVENT]), st.integers(1, 400)), max_size=40))
 def test_the_bound_holds_and_metrics_go_before_events(tmp_path_factory, arrivals):
     """Whatever arrives: bounded, counted, oldest metrics first, no event before the last metric."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.sketch import Sketch
@@ -25,6 +25,7 @@ def test_quantiles_are_within_two_percent(q):
     assert filled(values).quantile(q) == pytest.approx(exact, rel=0.021)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.01, 1e5), max_size=50), st.lists(st.floats(0.01, 1e5), max_size=50))
 def test_merging_is_the_same_as_counting_together(left, right):
     """Windows of several cameras add up exactly."""
