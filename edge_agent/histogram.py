@@ -6,6 +6,7 @@ baseline of last month can be compared and merged because they all count into th
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -59,13 +60,19 @@ class Histograms:
 
     def add(self, name: str, values: npt.ArrayLike) -> None:
         """Count values (scalar or any shape) of one feature; NaN is not counted."""
-        data = np.atleast_1d(np.asarray(values, np.float64)).ravel()
+        counts = self.counts[name]
+        if isinstance(values, (int, float)) and name != CLASS_FEATURE:
+            # One number per frame is the usual case, and arrays cost ten times as much for it.
+            if values == values:
+                counts[bisect_right(EDGES[name], values)] += 1
+            return
+        data = np.asarray(values, np.float64).ravel()
         data = data[~np.isnan(data)]
         if name == CLASS_FEATURE:
             index = np.clip(data.astype(np.int64), 0, self.classes - 1)
         else:
             index = np.searchsorted(_INNER[name], data, side="right")
-        np.add.at(self.counts[name], index, 1)
+        counts += np.bincount(index, minlength=len(counts))
 
     def merge(self, other: Histograms) -> None:
         """Add another window's counts to this one."""

@@ -34,8 +34,10 @@ class Frame:
 class Source(Protocol):
     """A camera, or something that stands in for one. `read` is called from one thread."""
 
-    skipped: Mapping[str, int]
-    """Pictures that could not be used, counted by reason."""
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Pictures that could not be used, counted by reason."""
+        ...
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,190 @@
+"""Frames per second of the real agent beside a bare ONNX Runtime loop, and what it adds."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from benchmarks.line import full_hd, pictures
+from benchmarks.rows import Row, interleaved
+from edge_agent.agent import Agent
+from edge_agent.backends.base import Tensor
+from edge_agent.bundle import Bundle
+from edge_agent.camera import CameraWorker
+from edge_agent.config import Config, parse
+from edge_agent.detector import Detector
+from edge_agent.follow import FixedRelease
+from edge_agent.loaded import Loaded, load_release
+from edge_agent.outbox import Outbox
+from edge_agent.preprocess import Image, Letterbox
+from edge_agent.runtime import Inbox, ModelRuntime
+from edge_agent.sinks import SinkContext, make_sink
+from edge_agent.sources import Frame
+from edge_agent.telemetry import Telemetry
+
+SLICE_S = 1.0
+
+
+class Tap:
+    """A source of ready pictures that flows only while it is open; costs next to nothing."""
+
+    def __init__(self, images: Sequence[Image], camera: str) -> None:
+        self.skipped: dict[str, int] = {}
+        self.finished = False
+        self.open = threading.Event()
+        self._camera = camera
+        self._images = itertools.cycle(images)
+        self._seq = 0
+
+    def read(self) -> Frame | None:
+        """The next picture, as soon as the tap is open."""
+        self.open.wait()
+        if self.finished:
+            return None
+        self._seq += 1
+        return Frame(next(self._images), time.time(), self._seq, self._camera)
+
+    def close(self) -> None:
+        """End."""
+        self.finished = True
+        self.open.set()
+
+
+class Replay:
+    """A backend that takes no time: it gives one recorded raw output again and again."""
+
+    provider = wanted_provider = "replay"
+
+    def __init__(self, raw: Tensor) -> None:
+        self._raw = raw
+        self.input_shape: tuple[int, ...] = ()
+        self.output_shape = raw.shape
+
+    def run(self, tensor: Tensor) -> Tensor:
+        """The recorded output."""
+        return self._raw
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def config(folder: Path, model: str) -> Config:
+    """An agent.toml with every default, and a camera that waits for the model."""
+    document = {
+        "device": {"id": "bench", "data": str(folder), "run": str(folder)},
+        "model": [{"name": model}],
+        "camera": [{"id": "tap", "source": "tap:", "model": model, "policy": "wait"}],
+        "gate": {"action": "flag"},  # every frame is checked, and every frame is inferred
+        "metrics": {"window_s": 1.0, "detections": True},
+    }
+    return parse(document, folder / "agent.toml")
+
+
+def bare_loop(bundle: Bundle, tensor: Tensor) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session with ONNX Runtime's own defaults, warm."""
+    path = bundle.path(bundle.manifest.variant().path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    session.run(None, {name: tensor})
+    return session, name
+
+
+@contextmanager
+def running(settings: Config, loaded: Loaded, tap: Tap) -> Iterator[CameraWorker]:
+    """The whole agent with gate, monitors and telemetry (to a log file), fed by the tap."""
+    with ExitStack() as stack:
+        outbox = Outbox(settings.layout.outbox, 64_000_000)
+        stack.callback(outbox.close)
+        telemetry, inbox = Telemetry(outbox, "bench"), Inbox()
+        context = SinkContext(settings, outbox, telemetry.boot, telemetry.stamp_live)
+        telemetry.attach(make_sink(f"log:{settings.layout.data / 'log'}", context))
+        stack.callback(telemetry.close, 1.0)
+        releases = FixedRelease(lambda: loaded)
+        worker = CameraWorker(
+            settings.cameras[0], settings.gate, releases.holder, inbox.put, detections=True,
+            opener=lambda spec, camera: tap,
+        )  # fmt: skip
+        runtime = ModelRuntime(loaded.model, releases, [worker])
+        agent = Agent(
+            settings, [runtime], inbox=inbox, telemetry=telemetry, outbox=outbox, reporter=None
+        )
+        thread = threading.Thread(target=agent.run)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            tap.close()
+            agent.stop()
+            thread.join()
+
+
+def frames_per_s(worker: CameraWorker, tap: Tap) -> float:
+    """How fast frames are inferred while the tap is open for a slice of time."""
+    tap.open.set()
+    _wait_for(worker, worker.counts.inferred + 3)
+    before, began = worker.counts.inferred, time.perf_counter()
+    time.sleep(SLICE_S)
+    after, ended = worker.counts.inferred, time.perf_counter()
+    tap.open.clear()
+    time.sleep(0.1)  # what still waits in the queue is judged before the other side's turn
+    return (after - before) / (ended - began)
+
+
+def processor_ms(worker: CameraWorker, tap: Tap) -> float:
+    """Processor time of this process per frame, over a slice of time."""
+    before, began = worker.counts.inferred, time.process_time()
+    frames_per_s(worker, tap)
+    return (time.process_time() - began) / (worker.counts.inferred - before) * 1e3
+
+
+def _wait_for(worker: CameraWorker, frames: int, limit_s: float = 60.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while worker.counts.inferred < frames:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the agent infers nothing: {worker.counts}")
+        time.sleep(0.001)
+
+
+def agent_fps(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
+    """The agent on ready pictures beside `session.run` on ready tensors."""
+    images = pictures()
+    letterbox = Letterbox(bundle.manifest.input)
+    tensors = [letterbox(image)[0].copy() for image in images]
+    session, name = bare_loop(bundle, tensors[0])
+    settings = config(folder, bundle.manifest.name)
+    tap = Tap(images, "tap")
+
+    def bare() -> float:
+        calls, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < SLICE_S:
+            session.run(None, {name: tensors[calls % len(tensors)]})
+            calls += 1
+        return calls / spent
+
+    loaded = load_release(settings, settings.models[0], bundle.root)
+    with running(settings, loaded, tap) as worker:
+        ours, theirs = interleaved(lambda: frames_per_s(worker, tap), bare, rounds=rounds)
+    return Row("agent_fps", ours, "frames/s", "bare onnxruntime session.run", theirs)
+
+
+def overhead_ms(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
+    """Processor time of the whole agent per 1080p frame, with an inference that takes none."""
+    images = full_hd()
+    settings = config(folder, bundle.manifest.name)
+    loaded = load_release(settings, settings.models[0], bundle.root)
+    tensor, _ = Letterbox(bundle.manifest.input)(images[0])
+    session, name = bare_loop(bundle, tensor)
+    raw = np.asarray(session.run(None, {name: tensor})[0], np.float32)
+    loaded.detector.close()
+    loaded.detector = Detector(bundle.manifest, Replay(raw))
+    tap = Tap(images, "tap")
+    with running(settings, loaded, tap) as worker:
+        (spent_ms,) = interleaved(lambda: processor_ms(worker, tap), rounds=rounds)
+    return Row("overhead_ms", spent_ms, "ms CPU per 1080p frame")

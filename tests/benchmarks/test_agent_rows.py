@@ -1,0 +1,48 @@
+"""The agent's rows on a tiny bundle: real parts, short slices."""
+
+import json
+
+import pytest
+
+from benchmarks import agent
+from benchmarks.__main__ import render
+from benchmarks.eyes import ssim_full_ms
+from benchmarks.process import live
+from benchmarks.rows import Row
+from tests.bundles import make_bundle
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "bundle")
+
+
+def test_agent_rows(bundle, tmp_path, monkeypatch):
+    """Frames flow while the tap is open; both sides give a figure."""
+    monkeypatch.setattr(agent, "SLICE_S", 0.1)
+    for name, row_of in (("fps", agent.agent_fps), ("overhead", agent.overhead_ms)):
+        (tmp_path / name).mkdir()
+        row = row_of(bundle, tmp_path / name, rounds=1)
+        assert row.value > 0
+        assert (row.ratio is not None) == (row.name == "agent_fps")
+
+
+def test_ssim_row_checks_the_peer():
+    """The speed is only given for equal results."""
+    row = ssim_full_ms(rounds=1)
+    assert row.ratio is not None and row.ratio < 1
+
+
+def test_a_failing_process_has_no_figure():
+    """The peer is absent when its command fails."""
+    assert live(["false"]) is None
+    life = live(["sleep", "0.05"])
+    assert life is not None and life.seconds >= 0.05
+
+
+def test_table_and_json():
+    """Rows without a peer have dashes for people and nulls for programs."""
+    rows = [Row("a", 1.5, "ms"), Row("b", 3.0, "s", "other", 1.5)]
+    lines = render(rows).splitlines()
+    assert lines[2].split()[-1] == "-" and lines[3].split()[-1] == "2.000"
+    assert json.loads(json.dumps(rows[0].to_document()))["ratio"] is None
