@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _MISSING: Any = object()
+_LARGEST = 2**63 - 1
 
 
 class Fields:
@@ -93,10 +94,11 @@ class Fields:
         least: int | None = None,
         most: int | None = None,
     ) -> int:
-        """A whole number inside [least, most]."""
+        """A whole number inside [least, most], and of 64 bits, as databases hold them."""
         value = self._take(name, default, (int,), "a whole number")
         if value is _MISSING:
             return least or 0
+        least, most = (-_LARGEST if least is None else least), (_LARGEST if most is None else most)
         self._check_range(name, value, least, most)
         whole: int = value
         return whole
@@ -116,8 +118,8 @@ class Fields:
         if value is default and not isinstance(value, (int, float)):
             nothing: float = value
             return nothing
-        if not math.isfinite(value):
-            self.fault(name, f"{value} is not a finite number")
+        if not _is_number(value):
+            self.fault(name, f"{_short(value)} is not a finite number")
             return least or 0.0
         self._check_range(name, value, least, most)
         return float(value)
@@ -126,9 +128,9 @@ class Fields:
         if value is None:
             return
         if least is not None and value < least:
-            self.fault(name, f"{value} is below the least allowed, {least}")
+            self.fault(name, f"{_short(value)} is below the least allowed, {least}")
         if most is not None and value > most:
-            self.fault(name, f"{value} is above the most allowed, {most}")
+            self.fault(name, f"{_short(value)} is above the most allowed, {most}")
 
     def boolean(self, name: str, default: Any = _MISSING) -> bool:
         """A truth value."""
@@ -219,7 +221,13 @@ def canonical_json(document: object) -> bytes:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number that a float can hold; JSON's integers have no end."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _kind(value: object) -> str:

@@ -24,7 +24,6 @@ from typing import Any
 
 from edge_agent.backends.base import TOO_LARGE
 from edge_agent.bundle import Bundle
-from edge_agent.decode import above
 from edge_agent.detector import Detector, Result
 from edge_agent.errors import BundleError, ModelError, OutpostError
 from edge_agent.golden import Golden, GoldenFrame, compare
@@ -132,7 +131,7 @@ def judge(
     for frame, result in zip(golden.frames, results, strict=True):
         faults = compare(
             frame.detections,
-            above(result.detections, manifest.decode.floor),
+            result.detections,
             manifest.golden.tolerance[precision],
             manifest.decode.confidence,
         )

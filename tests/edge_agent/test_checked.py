@@ -47,7 +47,12 @@ def test_defaults_stand_in_for_absent_and_null():
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)  # no float holds it
+    | st.floats()
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
@@ -63,6 +68,7 @@ def test_getters_always_give_their_type(value):
     assert type(fields.boolean("x")) is bool
     assert type(fields.texts("x")) is tuple
     assert type(fields.numbers("x")) is tuple
+    assert type(fields.rows("x", width=2)) is tuple
     assert isinstance(fields.table("x"), Fields)
     assert type(fields.tables("x")) is list
 
@@ -75,3 +81,24 @@ def test_canonical_json_is_independent_of_order():
 def test_nearest_is_silent_when_nothing_is_close():
     """No hint is better than a silly one."""
     assert nearest("zzz", ["alpha", "beta"]) == ""
+
+
+def test_rows_are_lists_of_numbers_of_one_width():
+    """Right rows come back as floats; any other is one fault and nothing."""
+    fields = Fields(
+        {"good": [[1, 2.5]], "short": [[1]], "text": [[1, "x"]], "huge": [[1, 10**400]]}
+    )
+    assert fields.rows("good", width=2) == ((1.0, 2.5),)
+    assert fields.faults == []
+    for count, name in enumerate(("short", "text", "huge", "missing"), start=1):
+        assert fields.rows(name, width=2) == ()
+        assert len(fields.faults) == count and name in fields.faults[-1]
+
+
+def test_whole_numbers_have_64_bits():
+    """A number that no database holds is a fault, in a short line."""
+    fields = Fields({"x": 10**400, "y": -(10**400), "z": 2**63 - 1})
+    fields.integer("x")
+    fields.integer("y", most=5)
+    assert fields.integer("z") == 2**63 - 1
+    assert len(fields.faults) == 2 and max(map(len, fields.faults)) < 150
