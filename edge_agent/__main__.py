@@ -1,4 +1,4 @@
-"""`python -m edge_agent` is `edge-agent`."""
+"""``python -m edge_agent``: the same as the command ``edge-agent``."""
 
 import sys
 

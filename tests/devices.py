@@ -33,7 +33,6 @@ from edge_agent.slots import Journal, Slot, State
 from tests.bundles import write_frames
 
 MODEL = "tiny"
-_MAIN = "import sys; from edge_agent.cli import main; sys.exit(main())"
 
 
 class AgentProcess:
@@ -43,7 +42,7 @@ class AgentProcess:
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, *arguments],
+                [sys.executable, "-m", "edge_agent", *arguments],
                 stdout=file,
                 stderr=file,
             )
