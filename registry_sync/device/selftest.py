@@ -100,7 +100,7 @@ def _watch(child: subprocess.Popen[bytes], limits: SelfTest) -> tuple[str, float
         if peak_mb > limits.memory_mb:
             return f"needs more memory than {limits.memory_mb} MB", peak_mb
         if time.monotonic() > deadline:
-            return f"took longer than {limits.timeout_s:.0f} s", peak_mb
+            return f"took longer than {limits.timeout_s:g} s", peak_mb
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(_POLL_S)
     return "", peak_mb

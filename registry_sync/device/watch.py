@@ -30,8 +30,11 @@ class Watch:
         self._model = model
         self._moment = moment
         self._slow_s = STALE_WINDOWS * config.metrics.window_s
+        self._file: tuple[int, ...] = ()
+        self._health: Health | None = None
         self._seen: tuple[str, float] | None = None
         self._changed_at = 0.0
+        self._looked_at = 0.0
         self._trial: tuple[float, float] | None = None
 
     def alive(self) -> bool:
@@ -78,18 +81,31 @@ class Watch:
             self._trial = (slot.since, now.boottime)
         return now.boottime - self._trial[1]
 
+    def _load(self) -> Health | None:
+        """The health file, parsed only when it is another one than before."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        file = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if file != self._file:
+            self._file, self._health = file, Health.read(self._path)
+        return self._health
+
     def _read(self) -> tuple[ModelHealth | None, float | None]:
         """This model's health and the file's age in seconds, None when there is no file.
 
-        The age is counted from when the file was seen to change; a file found at the start is as
-        old as its own time says, but never younger than that.
+        The age is counted from when the file was seen to change: a change cannot be older than the
+        look before. Only a file found at the first look is as old as its own wall-clock time says.
         """
-        health = Health.read(self._path)
+        health = self._load()
         if health is None:
             return None, None
         now = self._moment()
         if self._seen != (health.boot, health.at):
-            first = self._seen is None
-            age = max(0.0, now.wall - health.at) if first else 0.0
+            age = max(0.0, now.wall - health.at)
+            if self._seen is not None:
+                age = min(age, now.boottime - self._looked_at)
             self._seen, self._changed_at = (health.boot, health.at), now.boottime - age
+        self._looked_at = now.boottime
         return health.models.get(self._model.name), now.boottime - self._changed_at

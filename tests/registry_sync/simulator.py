@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +75,18 @@ class Site:
     def config(self) -> Config:
         """The device's configuration, as the services read it."""
         return load(self.config_path)
+
+    def copy(self, folder: Path) -> Site:
+        """The same site in another folder, for a test that may spoil it."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = object.__new__(Site)
+        other.folder, other.digests = folder, dict(self.digests)
+        other.repo, other.keys = folder / "repo", folder / "keys"
+        other.repository = release_repo.ReleaseRepository.open(other.repo, other.keys)
+        other.config_path = folder / "agent.toml"
+        text = other.config_path.read_text().replace(self.repo.as_uri(), other.repo.as_uri())
+        other.config_path.write_text(text)
+        return other
 
     def publish(self, version: int, **knobs: object) -> str:
         """Publish release tiny/``version``; knobs are those of `make_bundle`; its digest."""
@@ -221,25 +235,27 @@ class Device:
         self.tester = PretendTester(self.journal)
         self.said: list[str] = []
         self.now = 1_800_000_000.0
+        self.wall_offset = 0.0
         self.runner = self.restart()
 
-    def restart(self) -> Runner:
-        """A fresh updater process, as after a crash or a reboot of the service."""
+    def restart(self, say: Callable[[str], None] | None = None) -> Runner:
+        """A fresh updater process, as after a crash; ``say`` is told each transition."""
         client = make_client(self.config, self.journal)
-        world = World(self.config, self.journal, client, self.said.append, self.tester, self.moment)
+        told = say or self.said.append
+        world = World(self.config, self.journal, client, told, self.tester, self.moment)
         self.runner = Runner(client, world, self.wait, monotonic=lambda: self.now)
         self.runner.start()
         return self.runner
 
     def moment(self) -> Moment:
         """The simulated time."""
-        return Moment(self.now, self.now - 1_700_000_000.0, "this-boot")
+        return Moment(self.now + self.wall_offset, self.now - 1_700_000_000.0, "this-boot")
 
     def wait(self, seconds: float) -> None:
         """Let time pass; the agent lives meanwhile, one window a second."""
         for _ in range(max(1, round(seconds))):
             self.now += max(seconds, 1.0) if seconds < 1 else 1.0
-            self.agent.live(1.0, self.now)
+            self.agent.live(1.0, self.now + self.wall_offset)
 
     def settle(self, seconds: float = 300.0) -> None:
         """Run until the slot rests and a poll found nothing to do, at most so long."""
@@ -250,6 +266,12 @@ class Device:
             self.wait(self.runner.tick())
             busy = self.slot.state in (State.TRIAL, State.SWITCHING, State.ROLLING_BACK)
             quiet = 0 if busy or self.journal.history()[-1:] != before else quiet + 1
+
+    def live(self, seconds: float) -> None:
+        """Run for so long, whatever happens."""
+        end = self.now + seconds
+        while self.now < end:
+            self.wait(self.runner.tick())
 
     @property
     def slot(self) -> Slot:
