@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge_agent.bundle import Bundle, Variant
 from edge_agent.console import table
 
+_SHOWN = 12
 _UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -31,7 +33,7 @@ def render(bundle: Bundle) -> str:
         ("created", manifest.created),
         ("from", _origin(source)),
         ("checkpoint", f"{source.get('checkpoint', '?')} {_short(source)}"),
-        ("classes", f"{len(manifest.classes)}: {', '.join(manifest.classes)}"),
+        ("classes", f"{len(manifest.classes)}: {_some(manifest.classes)}"),
         ("head", manifest.head),
         ("input", f"{spec.width} x {spec.height} {spec.colour}, letterbox {spec.interpolation}"),
         ("decode", f"confidence {decode.confidence:g}, NMS {decode.iou:g}, floor {decode.floor:g}"),
@@ -74,6 +76,11 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} {_UNITS[-1]}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _origin(source: Any) -> str:

@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",
     "YOLO_VERBOSE": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine spinning threads cost more than the work
 }
 
 

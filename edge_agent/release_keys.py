@@ -25,7 +25,7 @@ ONLINE = ("snapshot", "timestamp")
 
 def default_keys(repo: Path) -> Path:
     """Where keys are looked for when nobody says: OUTPOST_KEYS, or ``keys`` beside the repo."""
-    return Path(os.environ.get("OUTPOST_KEYS") or repo.absolute().parent / "keys")
+    return Path(os.environ.get("OUTPOST_KEYS") or repo.resolve().parent / "keys")
 
 
 def key_files(keys: Path, role: str) -> list[Path]:

@@ -23,6 +23,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,11 +48,20 @@ from edge_agent.release_chain import (
     sign,
     utc_now,
 )
-from edge_agent.release_keys import DELEGATED, OFFLINE, ONLINE, make_keys, signers
+from edge_agent.release_keys import (
+    DELEGATED,
+    OFFLINE,
+    ONLINE,
+    key_files,
+    make_keys,
+    read_key,
+    signers,
+)
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
+_RELEASE = re.compile(rf"releases/({NAME_PATTERN})/([1-9][0-9]{{0,17}})\.json")
 _LOCK_WAIT_S = 10.0
 
 
@@ -136,8 +146,10 @@ class ReleaseRepository:
         """All published releases, by name and version."""
         found = []
         for path, target in self._load().targets["releases"].signed.targets.items():
-            _, name, file = path.split("/")
-            found.append(Release(name, int(file.removesuffix(".json")), target.hashes["sha256"]))
+            match = _RELEASE.fullmatch(path)
+            if match is None:
+                raise RepositoryError(f"{self.repo}: {path!r} is not the name of a release")
+            found.append(Release(match[1], int(match[2]), target.hashes["sha256"]))
         return sorted(found, key=lambda release: (release.name, release.version))
 
     def release(self, name: str, version: int) -> Manifest:
@@ -250,6 +262,9 @@ class ReleaseRepository:
             return [*renewed, "timestamp"]
 
     def _have(self, chain: Chain, role: str) -> list[CryptoSigner]:
+        """The signers of a role, none when not enough of its keys are here."""
+        for path in key_files(self.keys, role) if self.keys else ():
+            read_key(path)  # a key that is here and broken is worth an error
         try:
             return self._signers(chain, role)[role]
         except RepositoryError:

@@ -126,13 +126,18 @@ class Registry:
         return fitting[-1]
 
     def _model(self, name: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
         names = [model.name for model in self._client.search_registered_models(max_results=1000)]
-        if name not in names:
-            raise RegistryError(
-                f"{self.shown}: no model {name!r} in this registry;"
-                f" {_have('models', names)}{nearest(name, names)}"
-            )
-        return self._client.get_registered_model(name)
+        raise RegistryError(
+            f"{self.shown}: no model {name!r} in this registry;"
+            f" {_have('models', names)}{nearest(name, names)}"
+        )
 
     def _versions(self, name: str) -> list[Any]:
         found = self._client.search_model_versions(f"name='{name}'", max_results=10_000)

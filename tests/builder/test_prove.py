@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +68,21 @@ def test_build_with_proof(squares, frames, tmp_path):
         prove(built.bundle, other)
 
 
-@needs_torch
-def test_file_that_pytorch_refuses(tmp_path):
-    """One line with PyTorch's reason and the way out."""
-    path = tmp_path / "broken.pt"
-    path.write_bytes(b"no checkpoint")
-    with pytest.raises(ModelError, match=r"broken\.pt: PyTorch cannot run it: .*--prove never"):
-        run_reference(path, [RAW])
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("exit 3", "exit code 3"),
+        ("echo loading; echo 'no such class' >&2; exit 1", "no such class"),
+    ],
+)
+def test_worker_that_fails(tmp_path, monkeypatch, program, reason):
+    """One line with the worker's last words and the way out."""
+    worker = tmp_path / "python"
+    worker.write_text(f"#!/bin/sh\n{program}\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(worker))
+    with pytest.raises(ModelError, match=rf"a\.pt: PyTorch cannot run it: {reason}; .*--prove nev"):
+        run_reference(Path("a.pt"), [RAW])
 
 
 def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
@@ -85,13 +95,13 @@ def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
 
 
 @needs_torch
-def test_head_that_ultralytics_cannot_load(tmp_path):
+def test_head_that_ultralytics_cannot_load(frames, tmp_path):
     """Classic checkpoints: `auto` says so and goes on, `require` refuses."""
     classic = Path(__file__).parents[1] / "data" / "classic_yolov5" / "classic_n.pt"
-    options = BuildOptions(size=(64, 64), prove="require")
+    options = BuildOptions(size=(64, 64), reference_data=frames, prove="require")
     with pytest.raises(UsageError, match="cannot load the head yolov5-anchor"):
         build(str(classic), tmp_path / "b", options)
-    built = build(str(classic), tmp_path / "b", BuildOptions(size=(64, 64)))
+    built = build(str(classic), tmp_path / "b", replace(options, prove="auto"))
     assert built.proof is None
     assert built.bundle.manifest.golden.reference == "fp32-graph"
     assert selftest.run(built.bundle).ok

@@ -263,6 +263,21 @@ def test_refresh_renews_what_is_due(tmp_path):
     assert abs(days.timestamp() - _moment(timestamp["expires"])) < 60
 
 
+def test_refresh_tells_of_a_broken_key(repository):
+    """A key that is absent is skipped, one that is here and damaged is an error."""
+    (repository.keys / "root.pem").unlink()
+    late = ReleaseRepository.open(
+        repository.repo, repository.keys, now=lambda: utc_now() + timedelta(days=300)
+    )
+    assert late.refresh_timestamp() == ["targets", "releases", "rollouts", "snapshot", "timestamp"]
+    (repository.keys / "targets.pem").write_text("damaged")
+    later = ReleaseRepository.open(
+        repository.repo, repository.keys, now=lambda: utc_now() + timedelta(days=600)
+    )
+    with pytest.raises(RepositoryError, match=r"targets\.pem: not a private key"):
+        later.refresh_timestamp()
+
+
 def _moment(text: str) -> float:
     from datetime import datetime
 
