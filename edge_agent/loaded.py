@@ -76,7 +76,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         raise BundleError(
             f"{root}: its manifest is {manifest.digest[:12]}…, not {digest[:12]}…; install it again"
         )
-    profile = Profile.read(bundle.path(manifest.profile)) if manifest.profile else None
+    profile = Profile.of(bundle)
     detector = Detector.load(
         bundle,
         variant=model.variant,

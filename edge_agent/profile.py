@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_agent.bundle import Bundle
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import BundleError
 from edge_agent.histogram import INPUT_FEATURES, OUTPUT_FEATURES, Histograms, bins
 
 SCHEMA_VERSION = 1
+_MOST_COUNTED = 2**53  # what a float, and so JSON, still counts one by one
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,15 @@ class Profile:
     source: str
 
     @classmethod
-    def parse(cls, data: bytes, *, where: str = "profile.json") -> Profile:
+    def parse(
+        cls, data: bytes, *, where: str = "profile.json", classes: int | None = None
+    ) -> Profile:
         """Read profile bytes.
+
+        Args:
+            data: of profile.json.
+            where: what to call it in a message.
+            classes: of the model it must belong to; None accepts any.
 
         Raises:
             BundleError: listing every fault.
@@ -41,13 +50,15 @@ class Profile:
         fields = Fields(document)
         if fields.integer("schema_version") != SCHEMA_VERSION:
             fields.fault("schema_version", f"only {SCHEMA_VERSION} is known here; update Outpost")
-        classes = fields.integer("classes", least=1, most=100_000)
-        histograms = Histograms(classes, fields.integer("frames", least=0))
+        counted = fields.integer("classes", least=1, most=100_000)
+        if classes is not None and counted != classes:
+            fields.fault("classes", f"are {counted}, the model has {classes}; build it again")
+        histograms = Histograms(counted, fields.integer("frames", least=0))
         counts = fields.table("counts")
         for name in (*OUTPUT_FEATURES, *INPUT_FEATURES):
             values = counts.numbers(name)
-            if len(values) != bins(name, classes) or min(values, default=0) < 0:
-                counts.fault(name, f"should hold {bins(name, classes)} counts")
+            if len(values) != bins(name, counted) or not all(map(_is_count, values)):
+                counts.fault(name, f"should hold {bins(name, counted)} counts")
             else:
                 histograms.counts[name] = np.asarray(values, np.int64)
         source = fields.text("source", "")
@@ -56,10 +67,18 @@ class Profile:
         return cls(histograms, source)
 
     @classmethod
-    def read(cls, path: Path) -> Profile:
-        """Read the profile of a bundle; raises `BundleError`."""
+    def of(cls, bundle: Bundle) -> Profile | None:
+        """The profile of a bundle, None when it has none; raises `BundleError`."""
+        manifest = bundle.manifest
+        if manifest.profile is None:
+            return None
+        return cls.read(bundle.path(manifest.profile), classes=len(manifest.classes))
+
+    @classmethod
+    def read(cls, path: Path, *, classes: int | None = None) -> Profile:
+        """Read a profile file (see `parse`); raises `BundleError`."""
         try:
-            return cls.parse(path.read_bytes(), where=str(path))
+            return cls.parse(path.read_bytes(), where=str(path), classes=classes)
         except OSError as error:
             raise BundleError(f"{path}: {error.strerror}; build the bundle again") from None
 
@@ -72,3 +91,7 @@ class Profile:
             "source": self.source,
         }
         return canonical_json(document)
+
+
+def _is_count(value: float) -> bool:
+    return 0 <= value <= _MOST_COUNTED and value == int(value)

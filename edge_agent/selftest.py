@@ -26,8 +26,9 @@ from edge_agent.backends.base import TOO_LARGE
 from edge_agent.bundle import Bundle
 from edge_agent.detector import Detector, Result
 from edge_agent.errors import BundleError, ModelError, OutpostError
-from edge_agent.golden import Golden, GoldenFrame, compare
+from edge_agent.golden import Golden, compare
 from edge_agent.preprocess import Image
+from edge_agent.profile import Profile
 from edge_agent.sources.folder import read_picture
 
 REFUSED = ModelError.exit_code
@@ -86,13 +87,18 @@ def run(
 ) -> SelfTestReport:
     """Verify the bundle's files, load it, run its golden set and measure its latency.
 
+    The profile and the reference picture are read too: the agent will need them.
+
     Returns:
         The report; what the bundle does wrong is in its failures, never an exception.
     """
     try:
         bundle.verify(variant=variant)
+        Profile.of(bundle)
         golden = Golden.read(bundle)
-        pictures = [_picture(bundle, frame) for frame in golden.frames]
+        pictures = [_picture(bundle, frame.file) for frame in golden.frames]
+        if bundle.manifest.reference_image is not None:
+            _picture(bundle, bundle.manifest.reference_image)
         detector = Detector.load(
             bundle, variant=variant, providers=providers, fallback=fallback, threads=threads
         )
@@ -188,10 +194,10 @@ def _latencies(
     return sorted(times)
 
 
-def _picture(bundle: Bundle, frame: GoldenFrame) -> Image:
-    picture = read_picture(bundle.path(frame.file))
+def _picture(bundle: Bundle, file: str) -> Image:
+    picture = read_picture(bundle.path(file))
     if picture is None:
-        raise BundleError(f"{frame.file} cannot be read as a picture; build the bundle again")
+        raise BundleError(f"{file} cannot be read as a picture; build the bundle again")
     return picture
 
 

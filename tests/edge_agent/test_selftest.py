@@ -1,12 +1,13 @@
 """The self-test, as a function and as the child process that the updater starts."""
 
+import hashlib
 import json
 import subprocess
 import sys
 
 import pytest
 
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, Manifest
 from edge_agent.selftest import run
 from tests.bundles import make_bundle
 
@@ -63,24 +64,17 @@ def test_damage_is_found_before_the_model_is_loaded(tmp_path):
     assert report.provider == "" and "is damaged" in report.failures[0]
 
 
-def test_a_golden_frame_that_is_no_picture(tmp_path):
-    """A frame that cannot be read is the bundle's fault."""
-    import hashlib
-
-    bundle = make_bundle(tmp_path, profile=False)
-    bundle.path("golden/0001.png").write_bytes(b"text")
+@pytest.mark.parametrize("file", ["golden/0001.png", "reference.png", "profile.json"])
+def test_a_file_that_is_not_what_it_should_be(tmp_path, file):
+    """Its hash is right and its content is not: the bundle's fault, named by file."""
+    bundle = make_bundle(tmp_path)
+    bundle.path(file).write_bytes(b"text")
+    entry = {"path": file, "size": 4, "sha256": hashlib.sha256(b"text").hexdigest()}
     document = dict(bundle.manifest.document)
-    document["files"] = [
-        {"path": item["path"], "size": 4, "sha256": hashlib.sha256(b"text").hexdigest()}
-        if item["path"] == "golden/0001.png"
-        else item
-        for item in document["files"]
-    ]
-    manifest = type(bundle.manifest).from_document(document)
-    report = run(Bundle(bundle.root, manifest))
-    assert report.failures == (
-        "golden/0001.png cannot be read as a picture; build the bundle again",
-    )
+    document["files"] = [entry if e["path"] == file else e for e in document["files"]]
+    report = run(Bundle(bundle.root, Manifest.from_document(document)))
+    assert report.provider == "" and len(report.failures) == 1
+    assert file in report.failures[0] and "build the bundle again" in report.failures[0]
 
 
 def test_many_failures_are_counted(tmp_path):
