@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import cv2
 import pytest
 
 from edge_agent.metrics import Reader
+from edge_agent.outbox import Outbox
 from edge_agent.slots import MAX_STARTS, State
 from tests.brokers import Listener
 from tests.bundles import frame, make_bundle, write_frames
@@ -82,6 +84,23 @@ def check_metrics(heard):
     for suffix in ("system", "input", "output"):
         for document in documents(heard, f"up/metrics/{suffix}"):
             assert all(isinstance(v, (int, float)) for k, v in document.items() if k not in tags)
+
+
+def test_a_broker_that_never_answers_delays_neither_frames_nor_the_end(tmp_path, bundles):
+    """The port is open and silent: windows close, SIGTERM ends within two seconds, nothing lost."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        device = Device(tmp_path, url=f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
+        device.commit(device.add(bundles["v1"]))
+        with device.agent() as agent:
+            model = device.wait_health(lambda model: len(model.windows) >= 3)
+            began = time.monotonic()
+            assert agent.stop() == 0, agent.text()
+            assert time.monotonic() - began < 2.0
+    assert sum(window.dropped for window in model.windows) == 0
+    outbox = Outbox(device.layout.outbox, 1 << 20)
+    kept = [json.loads(item.parcel.payload) for item in outbox.waiting(1000)]
+    assert [document["seq"] for document in kept] == list(range(1, len(kept) + 1))
+    assert kept[-1]["kind"] == "agent.stopped"
 
 
 def test_the_will_tells_of_a_kill(tmp_path, bundles, shared_broker):
