@@ -15,11 +15,13 @@ from builder.prove import LIMIT, Parity, check, obstacle, parity, run_reference,
 from builder.reprove import prove
 from edge_agent import selftest
 from edge_agent.errors import ModelError, UsageError
+from edge_agent.golden import Golden
 from tests.builder.squares import write_squares
 
 needs_torch = pytest.mark.skipif(
     not torch_available(), reason="the reference extra (torch, ultralytics) is not installed"
 )
+ROOT = Path(__file__).parents[2]
 RAW = np.random.default_rng(1).uniform(0.01, 1, (1, 7, 20)).astype(np.float32)
 RAW[:, :4] *= 64
 
@@ -53,14 +55,15 @@ def test_what_cannot_be_compared():
 
 
 @needs_torch
-def test_build_with_proof(squares, frames, tmp_path):
-    """PyTorch runs the same file; the golden set is then its own, and devices agree with it."""
-    options = BuildOptions(reference_data=frames, prove="require")
-    built = build(str(squares), tmp_path / "b", options)
+def test_trained_model_is_proven(tmp_path):
+    """PyTorch runs the demo's own model; the golden set is then its own, and devices agree."""
+    options = BuildOptions(reference_data=ROOT / "tests/data/line", prove="require")
+    built = build(str(ROOT / "deploy/demo/models/defects-v1.pt"), tmp_path / "b", options)
     manifest = built.bundle.manifest
     assert built.proof is not None and built.proof.worst <= LIMIT
     assert manifest.golden.reference == "pytorch"
-    assert manifest.variants[0].parity["frames"] == 12
+    assert manifest.variants[0].parity["frames"] == 8
+    assert any(len(frame.detections) for frame in Golden.read(built.bundle).frames)
     assert manifest.variants[0].parity["max_score_difference"] <= LIMIT
     assert selftest.run(built.bundle).ok
     other = write_squares(tmp_path / "other.pt", tilt=0.5)
@@ -97,7 +100,7 @@ def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
 @needs_torch
 def test_head_that_ultralytics_cannot_load(frames, tmp_path):
     """Classic checkpoints: `auto` says so and goes on, `require` refuses."""
-    classic = Path(__file__).parents[1] / "data" / "classic_yolov5" / "classic_n.pt"
+    classic = ROOT / "tests/data/classic_yolov5/classic_n.pt"
     options = BuildOptions(size=(64, 64), reference_data=frames, prove="require")
     with pytest.raises(UsageError, match="cannot load the head yolov5-anchor"):
         build(str(classic), tmp_path / "b", options)
