@@ -59,7 +59,7 @@ group = "line-1"
 class Site:
     """A release repository with its keys, and the configuration of one device."""
 
-    def __init__(self, folder: Path, *, poll_s: float = 5.0, url: str = "") -> None:
+    def __init__(self, folder: Path, *, poll_s: float = 10.0, url: str = "") -> None:
         self.folder = folder
         self.repo, self.keys = folder / "repo", folder / "keys"
         self.repository = release_repo.init(self.repo, self.keys)

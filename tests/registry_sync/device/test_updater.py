@@ -26,17 +26,28 @@ def published(tmp_path_factory):
     return site
 
 
+@pytest.fixture(scope="module")
+def installed(published, tmp_path_factory):
+    """The same site with a device on which version 1 is committed."""
+    site = published.copy(tmp_path_factory.mktemp("installed") / "site")
+    device = Device(site)
+    device.settle()
+    assert device.way(1) == states("COMMITTED")
+    return site
+
+
 @pytest.fixture
-def site(published, tmp_path):
-    """A fresh copy of the site."""
-    return published.copy(tmp_path / "site")
+def site(installed, tmp_path):
+    """A fresh copy of both."""
+    return installed.copy(tmp_path / "site")
 
 
 @pytest.fixture
 def device(site):
-    """A device on which version 1 is committed."""
+    """The device, half an hour later."""
     device = Device(site)
-    device.settle()
+    device.now += 1800.0
+    device.wait(40)
     assert device.version == 1
     yield device
     device.check_invariants()
@@ -44,7 +55,6 @@ def device(site):
 
 def test_first_install_and_update(site, device):
     """A rollout is installed, put on trial and committed; so is the next."""
-    assert device.way(1) == states("COMMITTED")
     site.roll_out(2)
     device.settle()
     assert device.way(2) == states("COMMITTED")
@@ -134,8 +144,8 @@ def test_unban_and_a_new_runtime(site, device):
 def test_dirty_lens_on_trial(site, device):
     """The lens gets dirty during the trial: it waits far past the deadline; wiped, it passes."""
     device.agent.behaviour[2] = Behaviour(skipped=1.0)
-    site.roll_out(2)
-    device.settle(900)
+    site.roll_out(2, replace(GATE, deadline_s=30.0))
+    device.settle(120)
     assert (device.slot.state, device.version) == (State.TRIAL, 2)
     device.agent.behaviour.clear()
     device.settle()
@@ -146,21 +156,21 @@ def test_dirty_lens_on_trial(site, device):
 def test_input_missing_for_days_blames_nobody(site, device):
     """After the longest wait it goes back unbanned, and is tried again by a new revision only."""
     device.agent.behaviour[2] = Behaviour(skipped=1.0)
-    site.roll_out(2, replace(GATE, wait_s=300.0))
-    device.settle(1200)
+    site.roll_out(2, replace(GATE, deadline_s=30.0, wait_s=60.0))
+    device.settle(200)
     assert device.way(2) == BACK
     assert device.journal.bans() == []
     device.agent.behaviour.clear()
-    device.settle(600)
+    device.live(30)
     assert device.version == 1
     site.roll_out(2)
     device.settle()
     assert device.version == 2
 
 
-def test_nothing_before(site):
+def test_nothing_before(published, tmp_path):
     """A first install that fails leaves nothing running, and a ban."""
-    device = Device(site)
+    device = Device(published.copy(tmp_path / "site"))
     device.agent.behaviour[1] = Behaviour(nonfinite=2)
     device.settle()
     assert device.way(1) == states("ROLLING_BACK", "FAILED")
@@ -215,7 +225,7 @@ def test_rollback_on_the_device(site, device):
     said = operate.roll_back(device.config, device.journal, "tiny", "smells wrong", print)
     assert said == "tiny: version 2 is banned here, version 1 runs again"
     device.restart()
-    device.settle(600)
+    device.live(30)
     assert device.version == 1
     assert device.way(2)[-2:] == ["ROLLING_BACK", "ROLLED_BACK"]
     assert operate.unban(device.journal, "tiny", 2) == "tiny: version 2 may be installed again"
