@@ -245,6 +245,16 @@ def test_init_does_not_overwrite(repository):
     assert (repository.repo / "root.json").read_bytes() == before
 
 
+def test_interrupted_init_is_repeated(repository, tmp_path):
+    """Without timestamp.json there is no repository yet: a second init finishes with its keys."""
+    keys = {path.name: path.read_bytes() for path in repository.keys.iterdir()}
+    (repository.repo / "metadata" / "timestamp.json").unlink()
+    (repository.repo / "metadata" / "1.snapshot.json").unlink()
+    again = release_repo.init(repository.repo, repository.keys)
+    assert {path.name: path.read_bytes() for path in again.keys.iterdir()} == keys
+    client(again.repo, tmp_path / "c").refresh()
+
+
 def test_refresh_renews_what_is_due(tmp_path):
     """Timestamp always; the rest below half of its own life, which travels in the metadata."""
     repo, keys = tmp_path / "repo", tmp_path / "keys"
