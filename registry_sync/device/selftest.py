@@ -25,6 +25,8 @@ from edge_agent.config import Model, SelfTest
 _POLL_S = 0.02
 _NICE = 10  # inference on the line goes first
 _REFUSED = 5
+_MOST_REASONS = 2
+SLOW_LEAST_MS = 5.0  # below, a ratio measures the machine's mood
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Report:
     def ok(self) -> bool:
         """Whether the release may go live."""
         return not self.failures
+
+    @property
+    def reason(self) -> str:
+        """The first failures, and how many more there are."""
+        more = len(self.failures) - _MOST_REASONS
+        text = "; ".join(self.failures[:_MOST_REASONS])
+        return f"{text}; and {more} more" if more > 0 else text
 
 
 class Tester(Protocol):
@@ -192,9 +201,9 @@ def _parse(output: str) -> Report | None:
 
 def slower(candidate_ms: float, incumbent_ms: float, limit: float) -> str:
     """Why a latency is refused, "" when it is not; both measured in the same session."""
-    if incumbent_ms <= 0 or candidate_ms <= limit * incumbent_ms:
+    if incumbent_ms <= 0 or candidate_ms <= max(limit * incumbent_ms, SLOW_LEAST_MS):
         return ""
     return (
         f"{candidate_ms / incumbent_ms:.1f}x slower than the release in use"
-        f" ({candidate_ms:.0f} ms against {incumbent_ms:.0f} ms, allowed {limit:g}x)"
+        f" ({candidate_ms:.1f} ms against {incumbent_ms:.1f} ms, allowed {limit:g}x)"
     )

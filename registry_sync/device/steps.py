@@ -139,7 +139,7 @@ class Steps:
         folder = layout.release(self.model.name, slot.candidate)
         report = self.world.tester(folder, self.model, limits)
         if not report.ok:
-            raise Refused("; ".join(report.failures))
+            raise Refused(report.reason)
         text = f"self-test passed: {report.frames} golden frames, {report.latency_ms:.1f} ms"
         if slot.committed:
             incumbent = layout.release(self.model.name, slot.committed)

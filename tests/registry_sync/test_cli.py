@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -40,20 +39,16 @@ def call(capsys, *arguments):
 
 
 def test_help_is_quick():
-    """`--help` of every command answers in half a second and imports nothing heavy."""
+    """`--help` of every command takes half a second of CPU at most and imports nothing heavy."""
     script = (
-        "import sys\nfrom registry_sync.cli import main\n"
+        "import sys, time\nfrom registry_sync.cli import main\n"
         "for words in ([], ['run'], ['status'], ['history'], ['rollback'], ['unban'],"
         " ['rollout'], ['rollout', 'start']): assert main([*words, '--help']) == 0\n"
         "assert not {'tuf', 'numpy', 'urllib3', 'sqlite3'} & set(sys.modules)\n"
+        "assert time.process_time() < 0.5, time.process_time()\n"
     )
-    best = 9.0
-    for _ in range(3):
-        begin = time.monotonic()
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        best = min(best, time.monotonic() - begin)
-        assert done.returncode == 0, done.stderr
-    assert best < 0.5
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_status_and_history(site, capsys):

@@ -92,6 +92,15 @@ def test_reports_are_read():
 
 def test_slower():
     """5.2 times slower is refused with both figures, 1.05 times is not, nor is the unknown."""
-    assert slower(52.0, 10.0, 3.0).startswith("5.2x slower than the release in use (52 ms against")
+    assert slower(52.0, 10.0, 3.0).startswith(
+        "5.2x slower than the release in use (52.0 ms against"
+    )
     assert slower(10.5, 10.0, 3.0) == ""
     assert slower(52.0, 0.0, 3.0) == ""
+    assert slower(1.0, 0.2, 3.0) == ""
+
+
+def test_long_lists_are_cut():
+    """A reason that travels over MQTT names the first failures and counts the rest."""
+    assert Report(("a", "b")).reason == "a; b"
+    assert Report(("a", "b", "c", "d")).reason == "a; b; and 2 more"
