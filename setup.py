@@ -30,8 +30,11 @@ BUILDER = [
     "onnx>=1.17",
     "onnxruntime>=1.20",
     "scikit-image>=0.24",
+    "faster-coco-eval>=1.7",
     "tqdm>=4.66",
 ]
+# Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
+TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
 # AGPL-3.0: ultralytics. Only this extra, never on a device.
 REFERENCE = ["torch>=2.4", "ultralytics-opencv-headless>=8.3"]
 
@@ -54,10 +57,11 @@ setup(
         "cpu": ["onnxruntime>=1.20"],
         "gpu": ["onnxruntime-gpu>=1.20"],
         "tensorrt": ["tensorrt>=10"],
+        "trt-rtx": TRT_RTX,
         "builder": BUILDER,
         "reference": REFERENCE,
         "demo": [*BUILDER, "amqtt>=0.11"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", *TRT_RTX],
     },
     entry_points={
         "console_scripts": [
