@@ -120,7 +120,7 @@ class Runner:
         self._lines = [_Line(Updater(world, model)) for model in world.config.models]
         poll_s = world.config.repository.poll_s if world.config.repository else 60.0
         self._poll_s = poll_s
-        self._backoff = Backoff(poll_s, max(poll_s, min(_SLOWEST_POLL_S, 32 * poll_s)))
+        self._backoff = Backoff(poll_s, max(poll_s, min(_SLOWEST_POLL_S, 8 * poll_s)))
         self._next_poll = 0.0
         self._last_said = ""
         self.trouble: OutpostError | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from edge_agent.config import Model
 from edge_agent.errors import OutpostError
-from edge_agent.slots import Slot
+from edge_agent.slots import Slot, State
 from registry_sync.device.steps import Refused, Steps, World
 from registry_sync.device.transaction import (
     INSTALLING,
@@ -73,7 +73,7 @@ class Updater:
         """
         while True:
             slot = self.slot()
-            action = decide(slot, self._facts(document, request), self.world.moment().wall)
+            action = decide(slot, self._facts(slot, document, request), self.world.moment().wall)
             if action.do is Do.WATCH:
                 action = self._judge(slot)
             if action.do in WAITS:
@@ -83,7 +83,7 @@ class Updater:
                 request = None
             self._take(slot, action, document)
 
-    def _facts(self, document: Rollout | None, request: Request | None) -> Facts:
+    def _facts(self, slot: Slot, document: Rollout | None, request: Request | None) -> Facts:
         device = self.world.config.device
         return facts_for(
             device.id,
@@ -92,7 +92,8 @@ class Updater:
             linked=self.world.config.layout.linked(self.model.name),
             banned=self.steps.banned(document.digest) if document else "",
             request=request,
-            agent_alive=self._watch.alive(),
+            # Only the step before a switch asks, and reading health costs some milliseconds.
+            agent_alive=slot.state is not State.PREPARED or self._watch.alive(),
         )
 
     def _judge(self, slot: Slot) -> Action:
