@@ -33,6 +33,9 @@ class FaultyServer(ThreadingHTTPServer):
         self.status: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
 
+    def handle_error(self, request: object, address: object) -> None:
+        """A client that hangs up is no news."""
+
     @property
     def url(self) -> str:
         """Where it listens."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
+from edge_agent.checked import canonical_json
 from edge_agent.slots import State
 from registry_sync.device import operate
+from registry_sync.device.steps import World
+from registry_sync.device.updater import Updater
 from registry_sync.fleet import rollouts
 from tests.registry_sync.simulator import GATE, GROUP, Behaviour, Device, Site, states
 
@@ -298,6 +302,39 @@ def test_a_damaged_blob(site, device):
     blob.write_bytes(good)
     device.live(120)
     assert (device.version, device.journal.bans()) == (2, [])
+
+
+class Hostile:
+    """A `Source` whose signed manifest wants to write outside the bundle."""
+
+    def __init__(self, honest: bytes) -> None:
+        document = json.loads(honest)
+        document["files"][0]["path"] = "../../../../escaped"
+        self.data = canonical_json(document)
+        self.asked = 0
+
+    def manifest(self, model, version, digest):
+        """The hostile bytes."""
+        self.asked += 1
+        return self.data
+
+    def fetch(self, entries):
+        """Never reached."""
+        raise AssertionError(entries)
+
+
+def test_a_manifest_that_leaves_its_folder(site, device):
+    """`../` in a manifest, however well signed: refused by name, nothing fetched or written."""
+    source = Hostile(site.repository.release("tiny", 2).to_bytes())
+    world = World(device.config, device.journal, source, device.said.append)
+    updater = Updater(world, device.config.models[0])
+    site.roll_out(2)
+    updater.drive(rollouts.existing(site.repository, GROUP))
+    assert source.asked == 1
+    assert device.slot.state is State.FAILED
+    assert "'../../../../escaped' leaves the bundle" in device.slot.reason
+    assert not list(site.folder.rglob("escaped"))
+    assert device.version == 1
 
 
 def test_an_edited_link(site, device):
