@@ -14,8 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edge_agent.bundle_types import (
+    DecodeSpec,
+    FileEntry,
+    GoldenSpec,
+    InputSpec,
+    Tolerance,
+    Variant,
+)
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import BundleError
+
+__all__ = [
+    "Bundle", "DecodeSpec", "FileEntry", "GoldenSpec", "InputSpec", "Manifest", "Tolerance",
+    "Variant", "file_fault", "hash_file", "inside",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -26,85 +39,6 @@ INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _SHA256 = r"[0-9a-f]{64}"
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """The preprocessing contract: (H, W, 3) BGR uint8 -> (1, 3, height, width) float32.
-
-    Attributes:
-        width, height: tensor size in pixels.
-        scale: factor from 0..255 to the tensor's range.
-        pad_value: grey level of the letterbox border, 0..255.
-        interpolation: resize filter, one of `INTERPOLATIONS`.
-        scaleup: whether images smaller than the tensor are enlarged.
-        rounding: how an odd border is split; ``round-0.1`` is round(x - 0.1) / round(x + 0.1).
-    """
-
-    width: int
-    height: int
-    layout: str
-    colour: str
-    scale: float
-    pad_value: int
-    interpolation: str
-    scaleup: bool
-    rounding: str
-
-
-@dataclass(frozen=True)
-class DecodeSpec:
-    """How raw output becomes detections.
-
-    Attributes:
-        confidence: score above which a detection is reported.
-        iou: intersection over union above which NMS drops the lower score (per class).
-        max_detections: per frame.
-        floor: score down to which detections are kept for the monitors.
-    """
-
-    confidence: float
-    iou: float
-    max_detections: int
-    floor: float
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a device may be from the golden detections: least IoU, largest score difference."""
-
-    iou: float
-    score: float
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One precision of the model: an ONNX file and how far it was from the reference."""
-
-    id: str
-    precision: str
-    path: str
-    opset: int
-    parity: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class GoldenSpec:
-    """Where the golden detections are, what made them, and how close a device must come."""
-
-    path: str
-    reference: str
-    frames: int
-    tolerance: Mapping[str, Tolerance]
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of the bundle: path inside it, bytes, SHA-256 in hex."""
-
-    path: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -172,12 +106,16 @@ class Manifest:
         have = ", ".join(variant.id for variant in self.variants)
         raise BundleError(f"{self.name} {self.version}: no variant {wanted!r}; it has {have}")
 
+    def profile_for(self, variant: str = "auto") -> str | None:
+        """The reference profile of a variant: its own, else the bundle's, else None."""
+        return self.variant(variant).profile or self.profile
+
     def files_for(self, variant: str = "auto") -> tuple[FileEntry, ...]:
-        """The files a device needs: all with ``auto``, else without the other variants' models."""
+        """The files a device needs: all with ``auto``, else without what other variants own."""
         if variant == "auto":
             return self.files
-        wanted = self.variant(variant).path
-        others = {other.path for other in self.variants} - {wanted}
+        wanted = {self.variant(variant).path, self.profile_for(variant), self.profile}
+        others = {path for one in self.variants for path in (one.path, one.profile)} - wanted
         return tuple(entry for entry in self.files if entry.path not in others)
 
     def entry(self, path: str) -> FileEntry:
@@ -353,6 +291,7 @@ def _read_variant(fields: Fields) -> Variant:
         path=_inside_path(fields, "path") or "",
         opset=fields.integer("opset", least=7),
         parity=fields.mapping("parity"),
+        profile=_inside_path(fields, "profile", optional=True),
     )
 
 
@@ -388,6 +327,7 @@ def _check_files(fields: Fields, manifest: Manifest) -> None:
         fields.fault("files", f"{MANIFEST_NAME} cannot list itself")
     named = [variant.path for variant in manifest.variants] + [manifest.golden.path]
     named += [path for path in (manifest.profile, manifest.reference_image) if path]
+    named += [variant.profile for variant in manifest.variants if variant.profile]
     for path in named:
         if path and path not in paths:
             fields.fault("files", f"{path!r} is named but not listed")

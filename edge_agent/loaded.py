@@ -76,7 +76,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         raise BundleError(
             f"{root}: its manifest is {manifest.digest[:12]}…, not {digest[:12]}…; install it again"
         )
-    profile = Profile.of(bundle)
+    profile = Profile.of(bundle, model.variant)
     detector = Detector.load(
         bundle,
         variant=model.variant,

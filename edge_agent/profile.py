@@ -67,12 +67,12 @@ class Profile:
         return cls(histograms, source)
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Profile | None:
-        """The profile of a bundle, None when it has none; raises `BundleError`."""
-        manifest = bundle.manifest
-        if manifest.profile is None:
+    def of(cls, bundle: Bundle, variant: str = "auto") -> Profile | None:
+        """The profile of a bundle's variant, None when there is none; raises `BundleError`."""
+        path = bundle.manifest.profile_for(variant)
+        if path is None:
             return None
-        return cls.read(bundle.path(manifest.profile), classes=len(manifest.classes))
+        return cls.read(bundle.path(path), classes=len(bundle.manifest.classes))
 
     @classmethod
     def read(cls, path: Path, *, classes: int | None = None) -> Profile:

@@ -94,7 +94,7 @@ def run(
     """
     try:
         bundle.verify(variant=variant)
-        Profile.of(bundle)
+        Profile.of(bundle, variant)
         golden = Golden.read(bundle)
         pictures = [_picture(bundle, frame.file) for frame in golden.frames]
         if bundle.manifest.reference_image is not None:
