@@ -22,6 +22,7 @@ from edge_agent.console import debug_option, run_cli
 
 if TYPE_CHECKING:
     from builder.build import Built
+    from builder.options import BuildOptions
 
 _PATH = click.Path(path_type=Path)
 _BUNDLE = click.argument("bundle", type=_PATH)
@@ -77,16 +78,22 @@ def build(
     SOURCE is models:/NAME@ALIAS, models:/NAME/3, models:/NAME/Production or a .pt file.
     """
     from builder.build import build as build_bundle
-    from builder.options import BuildOptions, parse_size
     from builder.progress import Terminal
 
-    given["version"] = given.pop("model_version")
-    options = BuildOptions(size=parse_size(imgsz) if imgsz else None, **given)
+    options = build_options(imgsz=imgsz, **given)
     with _tidy_when_terminated():
         built = build_bundle(
             source, output, options, tracking_uri=tracking_uri, progress=Terminal()
         )
     print(_json(_built(built)) if as_json else _summary(built))
+
+
+def build_options(*, imgsz: str | None, model_version: int | None, **given: Any) -> BuildOptions:
+    """What ``build`` was given, as its options; ``watch`` takes the same."""
+    from builder.options import BuildOptions, parse_size
+
+    size = parse_size(imgsz) if imgsz else None
+    return BuildOptions(size=size, version=model_version, **given)
 
 
 @contextmanager
