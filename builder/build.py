@@ -33,6 +33,7 @@ from builder.manifest import (
 from builder.options import GOLDEN_FRAMES, BuildOptions
 from builder.progress import Progress, Remembering, Silent
 from builder.prove import Parity, check, obstacle, parity, run_reference
+from builder.provenance import data_facts
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
@@ -124,6 +125,7 @@ class _Build:
             frames=len(shots),
             opset=self.opset,
             nonfinite=self.nonfinite,
+            data=data_facts(pictures) if isinstance(pictures, Folder) else None,
         )
         pack.finish(self.root, table)
         return proof, choices

@@ -10,6 +10,7 @@ from typing import Any
 from builder.checkpoint import Checkpoint
 from builder.options import DECODE, DEFAULT_SIZE, TOLERANCES, BuildOptions, preprocessing
 from builder.prove import Parity
+from builder.provenance import source_table
 from builder.sources import ModelVersion
 from builder.sources.version import utc_text
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
@@ -65,6 +66,7 @@ def document(
     frames: int,
     opset: int,
     nonfinite: bool,
+    data: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The manifest's table without ``files``, from the draft and from what lies in ``root``.
 
@@ -96,20 +98,7 @@ def document(
         },
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
-        "source": _source(checkpoint, version, nonfinite),
+        "source": source_table(checkpoint, version, data)
+        | ({"nonfinite_weights": True} if nonfinite else {}),
         "requires": {"onnx_opset": opset},
     }
-
-
-def _source(checkpoint: Checkpoint, version: ModelVersion, nonfinite: bool) -> dict[str, Any]:
-    source: dict[str, Any] = {
-        "uri": version.uri,
-        "run_id": version.run_id,
-        "checkpoint": version.checkpoint.name,
-        "checkpoint_sha256": checkpoint.sha256,
-        "flavor": checkpoint.head,
-        "precision": checkpoint.precision,
-        "trained": checkpoint.date or "",
-        "trained_with": checkpoint.version or "",
-    }
-    return source | ({"nonfinite_weights": True} if nonfinite else {})

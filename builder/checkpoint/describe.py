@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from builder.checkpoint.refusal import Refusal, shorten
-from builder.checkpoint.settings import Settings
+from builder.checkpoint.settings import Settings, whole_text
 from builder.checkpoint.values import Absent, Module
 
 Head = Literal["yolov5-anchor", "yolov5u", "other"]
@@ -50,6 +50,7 @@ class Checkpoint:
         date: when training saved it, as written there (ISO 8601 in current releases).
         version: of the training package, where it says so.
         licence: of the weights, where the checkpoint says so.
+        git: of the training code (``commit``, ``branch``, ``origin``); often empty.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Checkpoint:
     date: str | None
     version: str | None
     licence: str | None
+    git: Mapping[str, object]
 
     @property
     def stride(self) -> int:
@@ -120,6 +122,7 @@ def describe(*, path: Path, sha256: str, model: Module, weights: str, top: objec
         date=_text(record.get("date")),
         version=_text(record.get("version")),
         licence=_text(record.get("license")),
+        git=settings.mapping(record.get("git")),
     )
 
 
@@ -152,6 +155,10 @@ def _names(model: Module, head: Module) -> tuple[str, ...]:
         raise Refusal("has class names that are neither a list nor numbered from 0")
     if len(values) != count:
         raise Refusal(f"has {len(values)} class names, but a head for {count} classes")
+    try:
+        "".join(map(str, values)).encode()
+    except UnicodeEncodeError:
+        raise Refusal("has class names that are no text (half of a surrogate pair)") from None
     return tuple(str(one) for one in values)
 
 
@@ -183,4 +190,4 @@ def _precision(model: Module) -> str:
 
 
 def _text(value: object) -> str | None:
-    return value[:200] if isinstance(value, str) else None
+    return whole_text(value[:200]) if isinstance(value, str) else None

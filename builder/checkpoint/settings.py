@@ -45,7 +45,9 @@ class Settings:
                 f"has settings of more than {MAX_DEPTH} levels or {MAX_VALUES} values", DISTRUST
             )
         match value:
-            case None | str() | int() | float():
+            case str():
+                return whole_text(value)
+            case None | int() | float():
                 return value
             case list() | tuple():
                 return [one for one in (self._plain(v, depth + 1) for v in value) if _kept(one)]
@@ -53,12 +55,21 @@ class Settings:
                 return self._plain(state, depth + 1)
             case Mapping():
                 items = ((key, self._plain(one, depth + 1)) for key, one in value.items())
-                return {key: one for key, one in items if _kept(one)}
+                return {_key(key): one for key, one in items if _kept(one)}
             case PathParts():
                 return str(value)
             case ArrayShell():
                 return self._plain(value.tolist(), depth + 1)
         return _DROPPED
+
+
+def whole_text(text: str) -> str:
+    """The text without halves of surrogate pairs, which a pickle can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _key(key: object) -> object:
+    return whole_text(key) if isinstance(key, str) else key
 
 
 def _kept(value: object) -> bool:

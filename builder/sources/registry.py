@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from builder.sources.candidates import SUFFIXES, Candidate, choose_checkpoint
 from builder.sources.reference import LATEST, Reference
+from builder.sources.run import run_facts
 from builder.sources.version import ModelVersion, utc_text
 from edge_agent.bundle import hash_file
 from edge_agent.checked import nearest
@@ -72,7 +73,7 @@ class Registry:
             location = self._client.get_model_version_download_uri(name, str(version))
             where = f"{self.shown}: {name} {version} ({location})"
             checkpoint, candidate = _download(location, self.uri, downloads, where)
-            params, metrics = self._run(found.run_id)
+            run = run_facts(self._client, found.run_id, found.creation_timestamp)
         return ModelVersion(
             name=name,
             version=version,
@@ -84,8 +85,7 @@ class Registry:
             run_id=found.run_id or "",
             registered=True,
             tags=dict(found.tags),
-            params=params,
-            metrics=metrics,
+            run=run,
         )
 
     def tags(self, name: str, version: int) -> dict[str, str]:
@@ -142,18 +142,6 @@ class Registry:
     def _versions(self, name: str) -> list[Any]:
         found = self._client.search_model_versions(f"name='{name}'", max_results=10_000)
         return sorted(found, key=lambda version: int(version.version))
-
-    def _run(self, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
-        """Parameters and metrics of the training run; empty when it is gone."""
-        from mlflow.exceptions import MlflowException
-
-        if not run_id:
-            return {}, {}
-        try:
-            data = self._client.get_run(run_id).data
-        except MlflowException:
-            return {}, {}
-        return dict(data.params), dict(data.metrics)
 
 
 def quiet_mlflow() -> None:

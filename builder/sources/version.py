@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder.sources.run import RunFacts
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -23,7 +25,7 @@ class ModelVersion:
         run_id: of the training run, or "".
         registered: whether the version is in a registry that can be tagged.
         tags: of the version.
-        params, metrics: of the training run.
+        run: what the training run says.
     """
 
     name: str
@@ -36,8 +38,7 @@ class ModelVersion:
     run_id: str = ""
     registered: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    run: RunFacts = field(default_factory=RunFacts)
 
 
 def utc_text(seconds: float) -> str:

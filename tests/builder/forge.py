@@ -114,7 +114,7 @@ def encode(value: Any, storages: dict[str, bytes]) -> bytes:
         case float():
             return b"G" + struct.pack(">d", value)
         case str():
-            raw = value.encode()
+            raw = value.encode("utf-8", "surrogatepass")
             return b"X" + struct.pack("<I", len(raw)) + raw
         case tuple():
             return b"(" + b"".join(map(go, value)) + b"t"

@@ -34,7 +34,8 @@ def test_fetch(registry, squares, tmp_path, reference, version, taken):
     assert found.checkpoint.is_relative_to(tmp_path)
     assert found.sha256 == hash_file(squares)
     assert found.run_id == registry.run_id
-    assert found.params == {"imgsz": "64"} and found.metrics == {"metrics/mAP50B": 0.9}
+    assert found.run.params == {"imgsz": "64"}
+    assert found.run.metrics == {"metrics/mAP50B": 0.9}
     assert found.created.startswith("20") and found.created.endswith("Z")
 
 
