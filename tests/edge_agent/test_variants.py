@@ -64,7 +64,7 @@ def test_the_agent_compares_with_its_variants_profile(two, tmp_path, variant, dr
         "device": {"id": "one", "data": str(tmp_path), "run": str(tmp_path)},
         "model": [{"name": "tiny", "variant": variant}],
         "camera": [{"id": "c", "source": "dir:x", "model": "tiny"}],
-        "drift": {"min_frames": 30, "psi_max": 1.5},
+        "drift": {"min_frames": 30, "psi_max": 1.0},
     }
     config = parse(document, tmp_path / "agent.toml")
     loaded = load_release(config, config.models[0], two.root)
