@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.demo.recorder import Received, Recording
 from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM
+from edge_agent.slots import State
 
 COUNTERS = {
     "captured": "frames_captured_total",
@@ -47,10 +48,16 @@ class Check:
 
 
 def transitions(recording: Recording) -> list[Transition]:
-    """All transitions, in the order in which they happened."""
+    """All changes of state, in the order in which they happened.
+
+    The device also tells of audit notes this way (a ban lifted, a repository out of reach); these
+    have no state as their target and are left out.
+    """
     found = []
     for message in recording.events("transition"):
         fields = message.payload
+        if fields["to"] not in State.__members__:
+            continue
         found.append(
             Transition(
                 t=round(float(fields["at"]) - recording.started_wall, 2),

@@ -54,8 +54,8 @@ class Story:
     def broken_release(self) -> None:
         """NaN in the weights: the builder refuses it; forced through, the device does."""
         self._promote(self._bad("nan"), "broken: NaN in the weights")
-        said = self.stage.call("edge-builder", *self._build(3), expect=5).strip()
-        self._tell(f"the builder refuses it: {said}")
+        said = self.stage.call("edge-builder", *self._build(3), expect=5)
+        self._tell(f"the builder refuses it: {said.strip().splitlines()[-1]}")
         self.check("the builder refuses NaN weights unless it is forced", "finite" in said)
         self._tell("forced through, to see what a device does")
         self._release(3, "--allow-nonfinite")
