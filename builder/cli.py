@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder.cli_dataset import dataset
 from edge_agent import __version__
 from edge_agent.console import debug_option, run_cli
 
@@ -256,6 +257,9 @@ def repo_refresh(repo: Path, keys: Path | None) -> None:
 
     opened = ReleaseRepository.open(repo, keys or default_keys(repo))
     print(f"{repo}: signed {', '.join(opened.refresh_timestamp())}")
+
+
+cli.add_command(dataset)
 
 
 def _json(document: dict[str, Any]) -> str:
