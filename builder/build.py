@@ -13,11 +13,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from builder import pack
 from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
 from builder.golden import Choice, choose_frames, unseen_classes
 from builder.graph import write_onnx
@@ -32,7 +34,7 @@ from builder.manifest import (
 )
 from builder.options import GOLDEN_FRAMES, BuildOptions
 from builder.progress import Progress, Remembering, Silent
-from builder.prove import Parity, check, obstacle, parity, run_reference
+from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.provenance import data_facts
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
@@ -99,6 +101,8 @@ class _Build:
         self.options = options
         self.tell = tell
         self.checkpoint: Checkpoint = read_checkpoint(version.checkpoint)
+        if options.exporter == "ultralytics":
+            self.checkpoint = exportable(self.checkpoint)
         self.manifest: Manifest = draft(self.checkpoint, version, options)
         self.nonfinite = False
         self.opset = 0
@@ -126,13 +130,15 @@ class _Build:
             opset=self.opset,
             nonfinite=self.nonfinite,
             data=data_facts(pictures) if isinstance(pictures, Folder) else None,
+            batch=self.options.batch,
+            exporter=self.options.exporter,
         )
         pack.finish(self.root, table)
         return proof, choices
 
     def _draw(self) -> None:
         spec = self.manifest.input
-        model = write_onnx(self.checkpoint, height=spec.height, width=spec.width)
+        model = self._graph(height=spec.height, width=spec.width)
         self.opset = int(model.opset_import[0].version)
         if bad := nonfinite_weights(model):
             self.nonfinite = True
@@ -147,6 +153,13 @@ class _Build:
             f"graph: {self.manifest.head}, {len(self.manifest.classes)} classes,"
             f" {spec.width} x {spec.height} pixels, opset {self.opset}"
         )
+
+    def _graph(self, *, height: int, width: int) -> Any:
+        """The fp32 ``onnx.ModelProto``, by the exporter that was asked for."""
+        batch: Any = "dynamic" if self.options.batch == "dynamic" else 1
+        if self.options.exporter == "ultralytics":
+            return export_onnx(self.checkpoint, height=height, width=width, batch=batch)
+        return write_onnx(self.checkpoint, height=height, width=width, batch=batch)
 
     def _reference(self) -> Image | None:
         path = self.options.reference_image
@@ -178,13 +191,15 @@ class _Build:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
         if self.options.prove == "never" or self.nonfinite:
             return None
-        if why := obstacle(self.manifest.head):
+        if why := obstacle():
             if self.options.prove == "require":
                 raise UsageError(f"--prove require: {why}")
             self.tell.say(f"not compared with PyTorch ({why}): the reference is the fp32 graph")
             return None
         outputs = run_reference(self.checkpoint.path, [shot.tensor for shot in shots])
-        proof = parity([shot.raw for shot in shots], outputs, self.manifest.head)
+        exported = self.options.exporter == "ultralytics"
+        limit = EXPORTED_LIMIT if exported else LIMIT
+        proof = parity([shot.raw for shot in shots], outputs, self.manifest.head, limit=limit)
         check(proof, str(self.checkpoint.path))
         self.tell.say(f"equal to PyTorch to {proof.worst:.1e} on {proof.frames} frames")
         for shot, output in zip(shots, outputs, strict=True):

@@ -64,6 +64,20 @@ def cli() -> None:
     show_default=True,
     help="Compare with PyTorch: where it is installed, always, never.",
 )
+@click.option(
+    "--exporter",
+    type=click.Choice(["own", "ultralytics"]),
+    default="own",
+    show_default=True,
+    help="ultralytics: other detectors of that package (extra: reference).",
+)
+@click.option(
+    "--batch",
+    type=click.Choice(["1", "dynamic"]),
+    default="1",
+    show_default=True,
+    help="Images per run of the graph.",
+)
 @click.option("--allow-nonfinite", is_flag=True, help="Build weights with NaN, to test devices.")
 @_JSON
 def build(

@@ -67,6 +67,8 @@ def document(
     opset: int,
     nonfinite: bool,
     data: dict[str, Any] | None,
+    batch: str,
+    exporter: str,
 ) -> dict[str, Any]:
     """The manifest's table without ``files``, from the draft and from what lies in ``root``.
 
@@ -87,7 +89,7 @@ def document(
         "classes": list(manifest.classes),
         "head": manifest.head,
         "license": manifest.license,
-        "input": asdict(manifest.input),
+        "input": asdict(manifest.input) | ({"batch": batch} if batch != "1" else {}),
         "decode": asdict(manifest.decode),
         "variants": [fp32],
         "golden": {
@@ -99,6 +101,7 @@ def document(
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
         "source": source_table(checkpoint, version, data)
-        | ({"nonfinite_weights": True} if nonfinite else {}),
+        | ({"nonfinite_weights": True} if nonfinite else {})
+        | ({"exporter": exporter} if exporter != "own" else {}),
         "requires": {"onnx_opset": opset},
     }

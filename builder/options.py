@@ -11,6 +11,8 @@ from edge_agent.bundle import DecodeSpec, InputSpec, Tolerance
 from edge_agent.errors import UsageError
 
 Prove = Literal["auto", "require", "never"]
+Exporter = Literal["own", "ultralytics"]
+Batch = Literal["1", "dynamic"]
 
 DEFAULT_SIZE = 640
 GOLDEN_FRAMES = 12
@@ -29,6 +31,8 @@ class BuildOptions:
         name: of the model in the bundle; None takes the registry's.
         version: in the bundle; None takes the registry's.
         prove: compare with PyTorch: where it is installed, always, or never.
+        exporter: what makes the graph: our writer, or ultralytics (any detector of that package).
+        batch: images per run of the graph; devices that join cameras want ``dynamic``.
         allow_nonfinite: build a model whose weights hold NaN or Inf (for tests of devices).
     """
 
@@ -39,6 +43,8 @@ class BuildOptions:
     version: int | None = None
     prove: Prove = "auto"
     allow_nonfinite: bool = False
+    exporter: Exporter = "own"
+    batch: Batch = "1"
 
 
 def preprocessing(height: int, width: int) -> InputSpec:

@@ -6,33 +6,21 @@ and are taken relative to the largest one; scores are probabilities and are take
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from builder.worker import MISSING, run_worker, torch_available
 from edge_agent.decode import Floats
 from edge_agent.errors import ModelError
 
 LIMIT = 1e-5
-PROVABLE = ("yolov5u",)
-"""Heads whose checkpoints the installed ultralytics can load."""
-
-TIMEOUT_S = 900.0
-_ENVIRONMENT = {
-    "ULTRALYTICS_SAFE_LOAD": "1",
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_OFFLINE": "true",
-    "YOLO_VERBOSE": "false",
-    "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine spinning threads cost more than the work
-}
+EXPORTED_LIMIT = 1e-4
+"""For graphs of ultralytics' exporter, which folds batch norms in float32; ours does in float64."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +31,13 @@ class Parity:
         frames: compared.
         box: largest difference of a box value, relative to the largest one.
         score: largest difference of a score.
+        limit: up to which it counts as the same model.
     """
 
     frames: int
     box: float
     score: float
+    limit: float = LIMIT
 
     @property
     def worst(self) -> float:
@@ -61,22 +51,13 @@ class Parity:
             "frames": self.frames,
             "max_relative_box_difference": float(f"{self.box:.2e}"),
             "max_score_difference": float(f"{self.score:.2e}"),
-            "limit": LIMIT,
+            "limit": self.limit,
         }
 
 
-def torch_available() -> bool:
-    """Whether the ``reference`` extra is installed (nothing is imported)."""
-    return all(find_spec(name) is not None for name in ("torch", "ultralytics"))
-
-
-def obstacle(head: str) -> str | None:
-    """Why this head cannot be compared with PyTorch here, None when it can."""
-    if not torch_available():
-        return "PyTorch is not installed, `pip install outpost-edge[reference]`"
-    if head not in PROVABLE:
-        return f"ultralytics cannot load the head {head}"
-    return None
+def obstacle() -> str | None:
+    """Why nothing can be compared with PyTorch here, None when it can."""
+    return None if torch_available() else MISSING
 
 
 def run_reference(checkpoint: Path, tensors: Sequence[Floats]) -> list[Floats]:
@@ -92,33 +73,17 @@ def run_reference(checkpoint: Path, tensors: Sequence[Floats]) -> list[Floats]:
     with tempfile.TemporaryDirectory(prefix="outpost-prove-") as folder:
         given, made = Path(folder, "in.npy"), Path(folder, "out.npy")
         np.save(given, np.concatenate(list(tensors)))
-        command = [
-            sys.executable,
-            "-m",
-            "builder.torch_worker",
-            *map(str, (checkpoint, given, made)),
-        ]
-        environment = {**os.environ, **_ENVIRONMENT, "YOLO_CONFIG_DIR": folder}
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise ModelError(
-                f"{checkpoint}: PyTorch gave no answer in {TIMEOUT_S:.0f} s; build with"
-                " --prove never, or on a faster machine"
-            ) from None
-        if done.returncode or not made.exists():
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ModelError(
-                f"{checkpoint}: PyTorch cannot run it: {lines[-1][:300]}; build with --prove never"
-            )
+        run_worker(
+            "run", checkpoint, given, made, folder=Path(folder), result=made,
+            advice="build with --prove never",
+        )  # fmt: skip
         outputs = np.load(made, allow_pickle=False)
     return [outputs[index : index + 1] for index in range(len(outputs))]
 
 
-def parity(graph: Sequence[Floats], reference: Sequence[Floats], head: str) -> Parity:
+def parity(
+    graph: Sequence[Floats], reference: Sequence[Floats], head: str, *, limit: float = LIMIT
+) -> Parity:
     """Compare raw outputs frame by frame.
 
     Raises:
@@ -134,7 +99,7 @@ def parity(graph: Sequence[Floats], reference: Sequence[Floats], head: str) -> P
         largest = max(1.0, float(np.abs(b[:4]).max()))
         box = max(box, float(np.abs(a[:4] - b[:4]).max()) / largest)
         score = max(score, float(np.abs(a[4:] - b[4:]).max()))
-    return Parity(len(graph), box, score)
+    return Parity(len(graph), box, score, limit)
 
 
 def _rows(raw: Floats, head: str) -> npt.NDArray[np.float64]:
@@ -144,8 +109,9 @@ def _rows(raw: Floats, head: str) -> npt.NDArray[np.float64]:
 
 def check(proof: Parity, where: str) -> None:
     """Refuse a graph that is not the original; raises `ModelError`."""
-    if proof.worst > LIMIT:
+    if proof.worst > proof.limit:
         raise ModelError(
-            f"{where}: the graph differs from PyTorch by {proof.worst:.1e} (at most {LIMIT:.0e} is"
-            " allowed); this is a fault of the graph writer, please report it with the checkpoint"
+            f"{where}: the graph differs from PyTorch by {proof.worst:.1e} (at most"
+            f" {proof.limit:.0e} is allowed); this is a fault of what wrote the graph, please"
+            " report it with the checkpoint"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builder.checkpoint import read_checkpoint
 from builder.images import read_picture
-from builder.prove import Parity, check, obstacle, parity, run_reference
+from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner
 from edge_agent.bundle import Bundle
 from edge_agent.errors import UsageError
@@ -24,7 +24,7 @@ def prove(bundle: Bundle, checkpoint: Path) -> Parity:
         UsageError: PyTorch is not installed, or the checkpoint is another one.
         ModelError: the graph is not the original.
     """
-    if why := obstacle(bundle.manifest.head):
+    if why := obstacle():
         raise UsageError(f"{bundle.root}: cannot be proven here: {why}")
     bundle.verify()
     read = read_checkpoint(checkpoint)
@@ -39,6 +39,7 @@ def prove(bundle: Bundle, checkpoint: Path) -> Parity:
         runner.shot(read_picture(bundle.path(frame.file))) for frame in Golden.read(bundle).frames
     ]
     outputs = run_reference(checkpoint, [shot.tensor for shot in shots])
-    proof = parity([shot.raw for shot in shots], outputs, bundle.manifest.head)
+    limit = EXPORTED_LIMIT if bundle.manifest.source.get("exporter") else LIMIT
+    proof = parity([shot.raw for shot in shots], outputs, bundle.manifest.head, limit=limit)
     check(proof, str(bundle.root))
     return proof

@@ -1,4 +1,9 @@
-"""The reference in a process of its own: ``python -m builder.torch_worker CKPT IN.npy OUT.npy``.
+"""The reference in a process of its own.
+
+::
+
+    python -m builder.torch_worker run CKPT IN.npy OUT.npy
+    python -m builder.torch_worker export CKPT OUT.onnx HEIGHT WIDTH BATCH
 
 PyTorch and ultralytics change settings of the process that imports them, and unpickle. So this runs
 apart, and only on a checkpoint that the restricted reader has accepted.
@@ -7,23 +12,44 @@ apart, and only on a checkpoint that the restricted reader has accepted.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 
-def main(checkpoint: str, tensors: str, output: str) -> None:
+def run(checkpoint: str, tensors: str, output: str) -> None:
     """Run the original model over (n, 3, h, w) float32 tensors and save its raw outputs."""
     import numpy as np
     import torch
-    from ultralytics.nn.tasks import torch_safe_load
 
-    record, _ = torch_safe_load(checkpoint)
-    model = (record.get("ema") or record["model"]).float().eval()
+    from builder.original import load_original
+
+    model = load_original(Path(checkpoint))
+    rows = []
     with torch.inference_mode():
-        rows = [
-            model(torch.from_numpy(tensor[None]))[0].numpy()
-            for tensor in np.load(tensors, allow_pickle=False)
-        ]
+        for tensor in np.load(tensors, allow_pickle=False):
+            raw = model(torch.from_numpy(tensor[None]))
+            rows.append((raw if isinstance(raw, torch.Tensor) else raw[0]).numpy())
     np.save(output, np.concatenate(rows))
 
 
+def export(checkpoint: str, output: str, height: str, width: str, batch: str) -> None:
+    """Let ultralytics' own exporter write the model as ONNX."""
+    import shutil
+
+    from ultralytics import YOLO
+
+    copy = Path(output).with_suffix(".pt")  # it writes beside what it reads
+    shutil.copyfile(checkpoint, copy)
+    yolo = YOLO(str(copy), task="detect")
+    for part in yolo.model.modules():
+        if hasattr(part, "one2one_cv2"):
+            part.end2end = False
+    yolo.export(
+        format="onnx", imgsz=[int(height), int(width)], opset=17, simplify=False,
+        dynamic=batch == "dynamic", batch=1, half=False, device="cpu", verbose=False,
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    verbs: dict[str, Callable[..., None]] = {"run": run, "export": export}
+    verbs[sys.argv[1]](*sys.argv[2:])

@@ -36,8 +36,9 @@ _PART_FILES = frozenset(
     + ["ultralytics.nn.modules", "ultralytics.nn.tasks"]
     + [f"ultralytics.nn.modules.{part}" for part in _ULTRALYTICS_PARTS.split()]
     + ["ultralytics.utils.loss", "ultralytics.utils.tal"]
+    + ["torch.nn.parallel.data_parallel", "torch.nn.parallel.distributed"]
 )
-_PART_NAME = re.compile(r"(?:v\d+)?[A-Z][A-Za-z0-9_]*", re.ASCII)
+_PART_NAME = re.compile(r"(?:v\d+)?[A-Z][A-Za-z0-9_]*|autoShape", re.ASCII)
 
 _SETTINGS = frozenset(
     {

@@ -11,7 +11,7 @@ from builder.checkpoint.describe import Checkpoint, describe
 from builder.checkpoint.machine import MAX_PICKLE_BYTES, Machine
 from builder.checkpoint.refusal import COPY_AGAIN, DISTRUST, WRONG_FILE, Refusal, shorten
 from builder.checkpoint.tensors import Storages, Tensor
-from builder.checkpoint.values import Absent, Array, Module
+from builder.checkpoint.values import WRAPPERS, Absent, Array, Module
 from builder.errors import CheckpointError
 
 
@@ -31,6 +31,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         archive = Archive.open(path)
         top = _unpickle(archive)
         model, weights = _pick_model(top)
+        model = _unwrapped(model)
         _load_tensors(model)
         sha256 = hashlib.sha256(archive.raw).hexdigest()
         return describe(path=path, sha256=sha256, model=model, weights=weights, top=top)
@@ -68,6 +69,15 @@ def _pick_model(top: object) -> tuple[Module, str]:
         raise Refusal("holds only weights (a state dict), not the network they fit", WRONG_FILE)
     found = ", ".join(shorten(key, 20) for key in list(top)[:8]) or "nothing"
     raise Refusal(f"has no model under 'ema' or 'model' (it has {found})", WRONG_FILE)
+
+
+def _unwrapped(model: Module) -> Module:
+    """The network inside what scripts for inference and several GPUs put around it."""
+    for _ in range(len(WRAPPERS)):
+        if model.class_name not in WRAPPERS:
+            break
+        model = model.child(WRAPPERS[model.class_name])
+    return model
 
 
 def _load_tensors(model: Module) -> None:

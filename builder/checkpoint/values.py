@@ -12,6 +12,16 @@ from builder.checkpoint.refusal import Refusal, shorten
 Array = npt.NDArray[np.generic]
 
 
+WRAPPERS = {
+    "AutoShape": "model",
+    "autoShape": "model",
+    "DetectMultiBackend": "model",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+}
+"""Modules around a network that some scripts save with it, and where the network is in them."""
+
+
 class Absent(Exception):
     """A stand-in lacks a part that its class always has, or has something else in its place."""
 

@@ -22,7 +22,7 @@ from builder.graph.activations import (
 from builder.graph.canvas import Canvas, Feature
 from builder.graph.convolution import draw_convolution, scale_and_shift
 
-ADVICE = "train with the standard YOLOv5 layers, or write its function (builder/graph/layers.py)"
+ADVICE = "train with the standard YOLOv5 layers, or build with --exporter ultralytics"
 
 Layer = Callable[[Canvas, Module, str, list[Feature]], Feature]
 
@@ -106,6 +106,16 @@ def _c3(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Fe
     main = draw_part(canvas, module, "m", place, main)
     side = draw_part(canvas, module, "cv2", place, inputs[0])
     return draw_part(canvas, module, "cv3", place, join(canvas, place, [main, side]))
+
+
+def _ghost_conv(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
+    half = draw_part(canvas, module, "cv1", place, inputs[0])
+    return join(canvas, place, [half, draw_part(canvas, module, "cv2", place, half)])
+
+
+def _ghost_bottleneck(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
+    main = draw_part(canvas, module, "conv", place, inputs[0])
+    return _add(canvas, place, main, draw_part(canvas, module, "shortcut", place, inputs[0]))
 
 
 def _bottleneck_csp(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -196,12 +206,17 @@ LAYERS: dict[str, Layer] = {
     "Bottleneck": _bottleneck,
     "BottleneckCSP": _bottleneck_csp,
     "C3": _c3,
+    "C3Ghost": _c3,
+    "C3x": _c3,
     "Concat": _concat,
     "Conv": _conv,
     "Conv2d": _plain_conv,
+    "CrossConv": _bottleneck,
     "DWConv": _conv,
     "Dropout": draw_identity,
     "Focus": _focus,
+    "GhostBottleneck": _ghost_bottleneck,
+    "GhostConv": _ghost_conv,
     "Hardswish": draw_hardswish,
     "Identity": draw_identity,
     "LeakyReLU": draw_leaky_relu,

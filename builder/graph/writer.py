@@ -47,7 +47,7 @@ def write_onnx(
     """
     from onnx import ModelProto, helper
 
-    _check_size(checkpoint, height, width)
+    check_size(checkpoint, height, width)
     if batch != "dynamic" and batch < 1:
         raise GraphError(f"batch {batch}: give the number of images per run, or dynamic")
     model = ModelProto(ir_version=IR_VERSION, producer_name="outpost")
@@ -77,7 +77,8 @@ def _describe(graph: GraphProto, image: Sequence[int | str], rows: Sequence[int 
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, rows))
 
 
-def _check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
+def check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
+    """Refuse a size that is no multiple of the stride, and name the nearest; `GraphError`."""
     stride = checkpoint.stride
     for name, value in (("height", height), ("width", width)):
         if not 0 < value <= MAX_SIDE or value % stride:

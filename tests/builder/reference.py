@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true")
@@ -129,3 +133,35 @@ def with_anchors(model: nn.Module, *, anchors_per_level: int, old: bool) -> nn.M
     model.model[-1] = classic
     model.names = list(model.names.values())
     return model
+
+
+@contextmanager
+def original_repository(model: nn.Module, *, old: bool = False) -> Iterator[nn.Module]:
+    """Give a copy of `model` whose classes are those of the original code, while it is saved.
+
+    `old` takes away the attributes that PyTorch and the original code had not yet before 2021.
+    """
+    homes = {name: ModuleType(name) for name in ("models", "models.common", "models.yolo")}
+    known = {name: sys.modules.get(name) for name in homes}
+    model = copy.deepcopy(model)
+    for part in model.modules():
+        kind = type(part)
+        if kind.__module__.startswith("ultralytics"):
+            top = part is model
+            home, name = ("models.yolo", "Model") if top else ("models.common", kind.__name__)
+            classes = vars(homes[home])
+            if name not in classes:
+                classes[name] = type(name, (kind,), {"__module__": home, "__qualname__": name})
+            part.__class__ = classes[name]
+        if old:
+            for attribute in ("recompute_scale_factor", "inplace", "_is_full_backward_hook"):
+                part.__dict__.pop(attribute, None)
+    homes["models.yolo"].Detect = Detect
+    sys.modules.update(homes)
+    try:
+        yield model
+    finally:
+        for name, before in known.items():
+            sys.modules.pop(name)
+            if before is not None:
+                sys.modules[name] = before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,19 +91,19 @@ def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
     """Without PyTorch there is no proof, and the message says how to install it."""
     monkeypatch.setattr("sys.path", [])
     monkeypatch.setattr("sys.meta_path", [])
-    assert "not installed" in obstacle("yolov5u")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert "not installed" in obstacle()
     with pytest.raises(UsageError, match=r"pip install outpost-edge\[reference\]"):
         prove(bundle, squares)
 
 
 @needs_torch
-def test_head_that_ultralytics_cannot_load(frames, tmp_path):
-    """Classic checkpoints: `auto` says so and goes on, `require` refuses."""
+def test_classic_checkpoints_are_proven(frames, tmp_path):
+    """The original's anchor heads, which ultralytics refuses to load, have PyTorch as reference."""
     classic = ROOT / "tests/data/classic_yolov5/classic_n.pt"
-    options = BuildOptions(size=(64, 64), reference_data=frames, prove="require")
-    with pytest.raises(UsageError, match="cannot load the head yolov5-anchor"):
-        build(str(classic), tmp_path / "b", options)
-    built = build(str(classic), tmp_path / "b", replace(options, prove="auto"))
-    assert built.proof is None
-    assert built.bundle.manifest.golden.reference == "fp32-graph"
+    options = BuildOptions(size=(64, 96), reference_data=frames, prove="require")
+    built = build(str(classic), tmp_path / "b", options)
+    assert built.proof is not None and built.proof.worst <= 1e-6
+    assert built.bundle.manifest.golden.reference == "pytorch"
     assert selftest.run(built.bundle).ok
+    assert prove(built.bundle, classic).worst == built.proof.worst
