@@ -4,7 +4,8 @@
 2. Read the checkpoint with the restricted reader and draw the graph.
 3. Look at every reference picture through the deployed preprocessing: profile and candidates.
 4. Choose the golden frames; compare the graph with PyTorch on them where that is installed.
-5. Pack: the same input makes the same bytes.
+5. Make the other precisions, and keep those that are close enough to the original.
+6. Pack: the same input makes the same bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from typing import Any
 import numpy as np
 
 from builder import pack
+from builder.accuracy import coco
+from builder.accuracy.labels import Labels, read_labels
+from builder.accuracy.limits import read_limits
+from builder.accuracy.saliency import looks_at
 from builder.checkpoint import Checkpoint, read_checkpoint
 from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
 from builder.golden import Choice, choose_frames, unseen_classes
 from builder.graph import write_onnx
 from builder.images import Folder, Synthetic, png, read_picture
+from builder.look import Look
 from builder.manifest import (
     GOLDEN_PATH,
     MODEL_PATH,
@@ -39,6 +45,7 @@ from builder.provenance import data_facts
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
+from builder.variants import Outcome, Scene, make_variants
 from edge_agent.bundle import NAME_PATTERN, Bundle, Manifest
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
@@ -57,6 +64,7 @@ class Built:
     proof: Parity | None
     golden: list[Choice]
     warnings: list[str]
+    outcome: Outcome
 
 
 def build(
@@ -85,9 +93,9 @@ def build(
         version = resolve(source, downloads=work / "downloads", tracking_uri=tracking_uri)
         tell.say(f"{version.uri}: taking {version.choice}")
         built = _Build(work / "bundle", version, options, tell)
-        proof, choices = built.run()
+        proof, choices, outcome = built.run()
         bundle = pack.install(built.root, output)
-    return Built(bundle, version, proof, choices, tell.warnings)
+    return Built(bundle, version, proof, choices, tell.warnings, outcome)
 
 
 class _Build:
@@ -104,22 +112,28 @@ class _Build:
         if options.exporter == "ultralytics":
             self.checkpoint = exportable(self.checkpoint)
         self.manifest: Manifest = draft(self.checkpoint, version, options)
+        self.limits = read_limits(options.limits)
         self.nonfinite = False
         self.opset = 0
 
-    def run(self) -> tuple[Parity | None, list[Choice]]:
+    def run(self) -> tuple[Parity | None, list[Choice], Outcome]:
         """Every step after the reading, in order."""
         _check_name(self.manifest.name)
         reference = self._reference()
         pictures = self._pictures()
         self._draw()
         runner = Runner(self.manifest, self.root / MODEL_PATH)
-        sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference))
+        labels = self._labels(pictures)
+        seen = Look(self.manifest.decode.floor if labels is None else coco.FLOOR)
+        sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference), seen)
         self._write_profile(sightings, histograms)
         choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
         shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
         proof = self._prove(shots)
         self._write_golden(runner, shots)
+        outcome = self._variants(
+            runner, pictures, shots, proof=proof, seen=seen, histograms=histograms, labels=labels
+        )
         table = document(
             self.manifest,
             self.root,
@@ -132,9 +146,11 @@ class _Build:
             data=data_facts(pictures) if isinstance(pictures, Folder) else None,
             batch=self.options.batch,
             exporter=self.options.exporter,
+            outcome=outcome,
+            looks_at=self._saliency(runner, shots),
         )
         pack.finish(self.root, table)
-        return proof, choices
+        return proof, choices, outcome
 
     def _draw(self) -> None:
         spec = self.manifest.input
@@ -219,6 +235,59 @@ class _Build:
         self.tell.say(f"golden set: {len(frames)} frames, {boxes} detections")
         if not boxes and not self.nonfinite:
             self.tell.warn("the model detects nothing on the golden frames; they prove little")
+
+    def _labels(self, pictures: Folder | Synthetic) -> Labels | None:
+        if self.options.labels is None:
+            return None
+        if isinstance(pictures, Synthetic):
+            raise UsageError("--labels are of the reference images; give --reference-data too")
+        names = [path.relative_to(pictures.root).as_posix() for path in pictures.paths]
+        labels = read_labels(self.options.labels, names, len(self.manifest.classes))
+        if labels.missing:
+            self.tell.warn(
+                f"{len(labels.missing)} of {len(names)} reference images have no labels and do not"
+                f" count for mAP, {labels.missing[0]} is the first"
+            )
+        return labels
+
+    def _variants(
+        self,
+        runner: Runner,
+        pictures: Folder | Synthetic,
+        shots: Sequence[Shot],
+        *,
+        proof: Parity | None,
+        seen: Look,
+        histograms: Histograms,
+        labels: Labels | None,
+    ) -> Outcome:
+        if not self.options.precisions:
+            return Outcome()
+        if self.nonfinite:
+            raise UsageError("--allow-nonfinite: only fp32 is built of weights that are not finite")
+        import onnx
+
+        scene = Scene(
+            self.root,
+            self.manifest,
+            model=onnx.load(self.root / MODEL_PATH),
+            fp32=runner,
+            pictures=pictures,
+            reference="pytorch" if proof else "fp32-graph",
+            shots=shots,
+            seen=seen,
+            histograms=histograms,
+            labels=labels,
+            tell=self.tell,
+        )
+        return make_variants(
+            scene, self.options.precisions, self.limits, strict=self.options.strict
+        )
+
+    def _saliency(self, runner: Runner, shots: Sequence[Shot]) -> dict[str, Any] | None:
+        if self.nonfinite or not (self.options.saliency or self.options.previous):
+            return None
+        return looks_at(runner, shots, self.options.previous, self.tell)
 
 
 def _check_name(name: str) -> None:

@@ -65,6 +65,19 @@ def cli() -> None:
     help="Compare with PyTorch: where it is installed, always, never.",
 )
 @click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    help="Of fp32, fp16, int8, int8-cpu, with commas; auto keeps those that pass.",
+)
+@click.option("--labels", type=_PATH, help="Folder of YOLO labels of the reference data: mAP.")
+@click.option(
+    "--config", "limits", type=_PATH, help="TOML with what a variant may lose: docs/formats.md."
+)
+@click.option("--strict", is_flag=True, help="Fail when a precision that is named does not pass.")
+@click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
+@click.option("--previous", type=_PATH, help="Bundle of the version before, to compare that with.")
+@click.option(
     "--exporter",
     type=click.Choice(["own", "ultralytics"]),
     default="own",
@@ -103,12 +116,15 @@ def build(
     print(_json(_built(built)) if as_json else _summary(built))
 
 
-def build_options(*, imgsz: str | None, model_version: int | None, **given: Any) -> BuildOptions:
+def build_options(
+    *, imgsz: str | None, model_version: int | None, precision: str, **given: Any
+) -> BuildOptions:
     """What ``build`` was given, as its options; ``watch`` takes the same."""
-    from builder.options import BuildOptions, parse_size
+    from builder.options import BuildOptions, parse_precisions, parse_size
 
     size = parse_size(imgsz) if imgsz else None
-    return BuildOptions(size=size, version=model_version, **given)
+    chosen = parse_precisions(precision)
+    return BuildOptions(size=size, version=model_version, precisions=chosen, **given)
 
 
 @contextmanager
@@ -137,6 +153,8 @@ def _built(built: Built) -> dict[str, Any]:
         "digest": manifest.digest,
         "checkpoint": built.version.choice,
         "reference": manifest.golden.reference,
+        "variants": [one.id for one in manifest.variants],
+        "left_out": built.outcome.left_out,
         "golden": [{"image": one.name, "why": one.why} for one in built.golden],
         "warnings": built.warnings,
     }

@@ -13,6 +13,7 @@ from builder.prove import Parity
 from builder.provenance import source_table
 from builder.sources import ModelVersion
 from builder.sources.version import utc_text
+from builder.variants import Outcome
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
 
 MODEL_PATH = "model/fp32.onnx"
@@ -69,6 +70,8 @@ def document(
     data: dict[str, Any] | None,
     batch: str,
     exporter: str,
+    outcome: Outcome,
+    looks_at: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The manifest's table without ``files``, from the draft and from what lies in ``root``.
 
@@ -91,12 +94,16 @@ def document(
         "license": manifest.license,
         "input": asdict(manifest.input) | ({"batch": batch} if batch != "1" else {}),
         "decode": asdict(manifest.decode),
-        "variants": [fp32],
+        "variants": [fp32, *outcome.entries],
+        **({"left_out": outcome.left_out} if outcome.left_out else {}),
+        **({"saliency": looks_at} if looks_at else {}),
         "golden": {
             "path": GOLDEN_PATH,
             "reference": "pytorch" if proof else "fp32-graph",
             "frames": frames,
-            "tolerance": {name: asdict(value) for name, value in TOLERANCES.items()},
+            "tolerance": {
+                name: asdict(value) for name, value in {**TOLERANCES, **outcome.tolerances}.items()
+            },
         },
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge_agent.bundle import DecodeSpec, InputSpec, Tolerance
+from edge_agent.bundle import PRECISIONS, DecodeSpec, InputSpec, Tolerance
 from edge_agent.errors import UsageError
 
 Prove = Literal["auto", "require", "never"]
@@ -34,6 +34,12 @@ class BuildOptions:
         exporter: what makes the graph: our writer, or ultralytics (any detector of that package).
         batch: images per run of the graph; devices that join cameras want ``dynamic``.
         allow_nonfinite: build a model whose weights hold NaN or Inf (for tests of devices).
+        precisions: beside fp32, which is always there; ``auto`` keeps what passes.
+        labels: folder of YOLO label files for the reference data.
+        limits: TOML file with what a variant may lose; None takes the defaults.
+        strict: fail when a precision that was named does not pass.
+        saliency: measure what the model looks at; implied by ``previous``.
+        previous: bundle of the version before, to compare that with.
     """
 
     size: tuple[int, int] | None = None
@@ -45,6 +51,12 @@ class BuildOptions:
     allow_nonfinite: bool = False
     exporter: Exporter = "own"
     batch: Batch = "1"
+    precisions: tuple[str, ...] = ()
+    labels: Path | None = None
+    limits: Path | None = None
+    strict: bool = False
+    saliency: bool = False
+    previous: Path | None = None
 
 
 def preprocessing(height: int, width: int) -> InputSpec:
@@ -60,6 +72,19 @@ def preprocessing(height: int, width: int) -> InputSpec:
         scaleup=True,
         rounding="round-0.1",
     )
+
+
+def parse_precisions(text: str) -> tuple[str, ...]:
+    """Read ``fp32,fp16,int8`` or ``auto``; fp32 is always built.
+
+    Raises:
+        UsageError: naming what is not known.
+    """
+    names = [name.strip() for name in text.split(",")]
+    known = (*PRECISIONS, "auto")
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"precision {unknown[0]!r}: there are {', '.join(known)}")
+    return tuple(dict.fromkeys(name for name in names if name != "fp32"))
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -45,7 +45,12 @@ class Runner:
         return self._backend.run(tensor)
 
     def detections(
-        self, raw: Floats, placement: Placement, *, iou_shift: float = 0.0
+        self,
+        raw: Floats,
+        placement: Placement,
+        *,
+        iou_shift: float = 0.0,
+        floor: float | None = None,
     ) -> tuple[Floats, bool]:
         """(n, 6) detections down to the floor, and whether the raw output held NaN or Inf.
 
@@ -53,8 +58,11 @@ class Runner:
             raw: the raw output.
             placement: of the picture.
             iou_shift: added to the NMS threshold, to see what hangs by a hair.
+            floor: another one than the manifest's.
         """
-        spec = replace(self.manifest.decode, iou=self.manifest.decode.iou + iou_shift)
+        spec = self.manifest.decode
+        least = spec.floor if floor is None else floor
+        spec = replace(spec, iou=spec.iou + iou_shift, floor=least)
         return decode(np.asarray(raw), self.manifest.head, spec, placement)
 
     def shot(self, image: Image) -> Shot:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from builder.images import Picture
+from builder.look import Look
 from builder.runner import Runner
 from edge_agent.bundle import Tolerance
 from edge_agent.decode import Floats, above
@@ -42,7 +43,7 @@ class Sighting:
 
 
 def survey(
-    runner: Runner, pictures: Iterable[Picture], gate: Gate
+    runner: Runner, pictures: Iterable[Picture], gate: Gate, seen: Look
 ) -> tuple[list[Sighting], Histograms]:
     """Run the model over all pictures.
 
@@ -50,6 +51,7 @@ def survey(
         runner: the graph.
         pictures: in a fixed order.
         gate: the input check, with the reference picture where there is one.
+        seen: keeps the detections of every picture.
 
     Returns:
         A sighting per picture, and all counts together.
@@ -60,7 +62,9 @@ def survey(
     for picture in pictures:
         tensor, placement = runner.tensor(picture.pixels)
         raw = runner.raw(tensor)
-        found, _ = runner.detections(raw, placement)
+        everything, _ = runner.detections(raw, placement, floor=seen.floor)
+        seen.add(picture.name, everything, placement)
+        found = above(everything, manifest.decode.floor)
         verdict = gate.check(picture.pixels)
         observe_output(
             histograms,

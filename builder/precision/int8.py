@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from builder.errors import GraphError
 from builder.precision.calibration import Reader
 from builder.precision.places import find_places
 from edge_agent.decode import Floats
+from edge_agent.errors import OutpostError
 
 Flavour = Literal["int8", "int8-cpu"]
 _SCALE_BITS = 12
@@ -52,6 +54,9 @@ def to_int8(model: Any, tensors: Iterable[Floats], flavour: Flavour = "int8") ->
         model: float32.
         tensors: what calibrates, (1, 3, h, w) float32 each, preprocessed as on a device.
         flavour: for which provider.
+
+    Raises:
+        GraphError: the quantizer refuses the graph.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_static
@@ -65,28 +70,39 @@ def to_int8(model: Any, tensors: Iterable[Floats], flavour: Flavour = "int8") ->
     add_pre_process_metadata(prepared)  # the quantizer asks for inferred shapes by this mark
     with tempfile.TemporaryDirectory(prefix="outpost-int8-") as folder:
         output = Path(folder, "int8.onnx")
-        quantize_static(
-            prepared,
-            output,
-            Reader(model.graph.input[0].name, tensors),
-            op_types_to_quantize=list(recipe.operators),
-            nodes_to_exclude=left_out,
-            per_channel=True,
-            reduce_range=recipe.reduce_range,
-            activation_type=QuantType.QUInt8 if recipe.unsigned else QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            extra_options={
-                "ActivationSymmetric": not recipe.unsigned,
-                "WeightSymmetric": True,
-                "QuantizeBias": not recipe.float_bias,
-                "CalibMovingAverage": True,
-            },
-        )
+        try:
+            quantize_static(
+                prepared,
+                output,
+                Reader(model.graph.input[0].name, tensors),
+                op_types_to_quantize=list(recipe.operators),
+                nodes_to_exclude=left_out,
+                per_channel=True,
+                reduce_range=recipe.reduce_range,
+                activation_type=QuantType.QUInt8 if recipe.unsigned else QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                extra_options=_options(recipe),
+            )
+        except OutpostError:
+            raise
+        except Exception as error:  # the quantizer has no base class for what it refuses
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise GraphError(f"ONNX Runtime cannot quantize this graph: {reason}") from error
         quantized = onnx.load(output)
     _tidy(quantized, model)
     if recipe.float_bias:  # an INT32 bias depends on the scale as it was
         _round_scales(quantized.graph)
     return quantized
+
+
+def _options(recipe: _Recipe) -> dict[str, bool]:
+    return {
+        "ActivationSymmetric": not recipe.unsigned,
+        "WeightSymmetric": True,
+        "QuantizeBias": not recipe.float_bias,
+        # The mean of each picture's extremes: the one odd picture does not widen every range.
+        "CalibMovingAverage": True,
+    }
 
 
 def _name_nodes(graph: Any) -> None:

@@ -1,0 +1,80 @@
+"""What a model says of every reference picture: detections, and counts for its profile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from builder.images import Picture
+from builder.runner import Runner
+from edge_agent.decode import Floats, above
+from edge_agent.histogram import INPUT_FEATURES, Histograms
+from edge_agent.observe import observe_output
+from edge_agent.preprocess import Placement
+
+_ROUNDS = 7
+
+
+@dataclass
+class Look:
+    """Detections by picture.
+
+    Attributes:
+        floor: score down to which detections are kept.
+        found: picture's name -> (n, 6) detections, best first.
+        sizes: picture's name -> (width, height) in pixels.
+    """
+
+    floor: float
+    found: dict[str, Floats] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, name: str, found: Floats, placement: Placement) -> None:
+        """Keep what was found on one picture."""
+        self.found[name] = found
+        self.sizes[name] = (placement.width, placement.height)
+
+
+def look(
+    runner: Runner, pictures: Iterable[Picture], floor: float, inputs: Histograms
+) -> tuple[Look, Histograms]:
+    """Run a variant over all pictures.
+
+    Args:
+        runner: the variant.
+        pictures: the same ones as for the fp32 graph.
+        floor: see `Look`; at most the manifest's.
+        inputs: counts of the fp32 graph's pass; what the camera saw is the same.
+
+    Returns:
+        Its detections, and the counts for its own profile.
+    """
+    decode, classes = runner.manifest.decode, len(runner.manifest.classes)
+    seen, histograms = Look(floor), Histograms(classes)
+    for picture in pictures:
+        tensor, placement = runner.tensor(picture.pixels)
+        found, _ = runner.detections(runner.raw(tensor), placement, floor=floor)
+        seen.add(picture.name, found, placement)
+        observe_output(
+            histograms,
+            above(found, decode.floor),
+            confidence=decode.confidence,
+            width=placement.width,
+            height=placement.height,
+        )
+    for name in INPUT_FEATURES:
+        histograms.counts[name] = inputs.counts[name].copy()
+    return seen, histograms
+
+
+def speeds_ms(runners: Sequence[Runner], tensor: Floats) -> list[float]:
+    """Median time of one inference of each, in turns, so that a busy machine slows all alike."""
+    times: list[list[float]] = [[] for _ in runners]
+    for _ in range(_ROUNDS):
+        for runner, series in zip(runners, times, strict=True):
+            start = time.perf_counter()
+            runner.raw(tensor)
+            series.append((time.perf_counter() - start) * 1e3)
+    return [median(series) for series in times]

@@ -1,0 +1,230 @@
+"""Every precision that was asked for: made, measured beside fp32, kept or left out with its reason.
+
+1. Rewrite the fp32 graph (`builder.precision`).
+2. Run it on the golden frames and on every reference picture.
+3. Judge what was measured by the limits (`builder.accuracy`).
+4. Keep it with its own profile and golden tolerance, or take it away and say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from builder import pack
+from builder.accuracy.agreement import agree
+from builder.accuracy.coco import Accuracy, measure
+from builder.accuracy.labels import Labels
+from builder.accuracy.limits import Limits, rungs
+from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
+from builder.images import Folder, Synthetic
+from builder.look import Look, look, speeds_ms
+from builder.precision.calibration import LEAST, choose
+from builder.progress import Progress
+from builder.prove import parity
+from builder.runner import Runner, Shot
+from edge_agent.bundle import Manifest, Tolerance
+from edge_agent.decode import Floats
+from edge_agent.errors import ModelError
+from edge_agent.histogram import Histograms
+from edge_agent.profile import Profile
+
+Precision = Literal["fp16", "int8", "int8-cpu"]
+ORDER: tuple[Precision, ...] = ("fp16", "int8", "int8-cpu")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all variants of one model are measured on.
+
+    Attributes:
+        root: folder of the bundle that is being built.
+        model: the fp32 ``onnx.ModelProto``.
+        fp32: what runs it.
+        reference: what made the golden frames' raw outputs, ``pytorch`` or ``fp32-graph``.
+        shots: the golden frames, with the reference's raw outputs.
+        seen: the fp32 graph's detections on all pictures.
+        histograms: its counts.
+        labels: None without.
+        synthetic: there is no reference data, so nothing to calibrate on.
+    """
+
+    root: Path
+    manifest: Manifest
+    model: Any
+    fp32: Runner
+    pictures: Folder | Synthetic
+    reference: str
+    shots: Sequence[Shot]
+    seen: Look
+    histograms: Histograms
+    labels: Labels | None
+    tell: Progress
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the pictures are drawn ones."""
+        return isinstance(self.pictures, Synthetic)
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        entries: the manifest's ``variants``, without fp32.
+        tolerances: precision -> golden tolerance of what was kept.
+        left_out: the manifest's ``left_out``.
+        measured: everything that was measured, for the table.
+    """
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
+
+
+def make_variants(
+    scene: Scene, wanted: Sequence[str], limits: Mapping[str, Limits], *, strict: bool = False
+) -> Outcome:
+    """Make the wanted precisions, and keep those that pass.
+
+    Args:
+        scene: what they are measured on.
+        wanted: of `ORDER`; ``auto`` stands for all of them, and then ``int8-cpu`` must also be
+            faster than fp32 on this machine.
+        limits: per precision.
+        strict: a precision that was named must pass.
+
+    Raises:
+        ModelError: ``strict``, and one did not; with the table.
+    """
+    outcome = Outcome()
+    auto = "auto" in wanted
+    chosen = [name for name in ORDER if auto or name in wanted]
+    before = None if scene.labels is None or not chosen else _accuracy(scene, scene.seen)
+    for precision in chosen:
+        scene.tell.say(f"{precision}: making and measuring it")
+        _add(scene, precision, limits[precision], before, outcome, must_be_fast=auto)
+    if outcome.measured:
+        scene.tell.say(render(outcome.measured))
+    for entry in outcome.left_out:
+        scene.tell.warn(f"{entry['id']} is left out: {entry['why']}")
+    if strict and not auto and outcome.left_out:
+        reasons = "; ".join(f"{entry['id']}: {entry['why']}" for entry in outcome.left_out)
+        raise ModelError(f"--strict: {reasons}")
+    return outcome
+
+
+def _add(
+    scene: Scene,
+    precision: Precision,
+    limits: Limits,
+    before: Accuracy | None,
+    outcome: Outcome,
+    *,
+    must_be_fast: bool,
+) -> None:
+    path = f"model/{precision}.onnx"
+    try:
+        model = _rewrite(scene, precision)
+        pack.put(scene.root, path, model.SerializeToString(deterministic=True))
+        measured, histograms = _measure(scene, precision, path, before)
+    except ModelError as error:
+        (scene.root / path).unlink(missing_ok=True)
+        outcome.left_out.append({"id": precision, "why": str(error)})
+        return
+    outcome.measured.append(measured)
+    why = judge(measured, limits)
+    if must_be_fast and precision == "int8-cpu" and measured.infer_ms >= measured.fp32_ms:
+        why.append("not faster than fp32 on the CPU provider of this machine")
+    if why or measured.tolerance is None:
+        (scene.root / path).unlink()
+        outcome.left_out.append(
+            {"id": precision, "why": "; ".join(why), "parity": measured.document()}
+        )
+        return
+    entry: dict[str, Any] = {
+        "id": precision,
+        "precision": precision,
+        "path": path,
+        "opset": int(model.opset_import[0].version),
+        "parity": measured.document(),
+    }
+    if isinstance(scene.pictures, Folder):
+        entry["profile"] = f"profiles/{precision}.json"
+        counted = Profile(histograms, scene.pictures.root.name)
+        pack.put(scene.root, entry["profile"], counted.to_bytes())
+    outcome.entries.append(entry)
+    outcome.tolerances[precision] = measured.tolerance
+
+
+def _rewrite(scene: Scene, precision: Precision) -> Any:
+    """The fp32 graph in another precision; raises `ModelError` when that cannot be."""
+    from builder.precision import to_float16, to_int8
+
+    if precision == "fp16":
+        return to_float16(scene.model)
+    names = choose(list(scene.seen.found))
+    if scene.synthetic or len(names) < LEAST:
+        raise ModelError(
+            f"int8 is calibrated on at least {LEAST} reference images; give --reference-data"
+        )
+    return to_int8(scene.model, _tensors(scene, names), precision)
+
+
+def _tensors(scene: Scene, names: Sequence[str]) -> Iterator[Floats]:
+    for name in scene.tell.track(names, "calibration", len(names)):
+        yield scene.fp32.tensor(scene.pictures.one(name))[0]
+
+
+def _measure(
+    scene: Scene, precision: Precision, path: str, before: Accuracy | None
+) -> tuple[Measured, Histograms]:
+    runner = Runner(scene.manifest, scene.root / path)
+    raws = [runner.raw(shot.tensor) for shot in scene.shots]
+    difference = parity(raws, [shot.raw for shot in scene.shots], scene.manifest.head)
+    tolerance, faults = _tolerance(scene, precision, runner, raws)
+    seen, histograms = look(
+        runner, scene.pictures.read(scene.tell), scene.seen.floor, scene.histograms
+    )
+    infer_ms, fp32_ms = speeds_ms((runner, scene.fp32), scene.shots[0].tensor)
+    agreement = agree(
+        scene.seen.found,
+        seen.found,
+        confidence=scene.manifest.decode.confidence,
+        classes=scene.manifest.classes,
+    )
+    measured = Measured(
+        id=precision,
+        reference=scene.reference,
+        raw=difference,
+        agreement=agreement,
+        before=before,
+        after=None if before is None else _accuracy(scene, seen),
+        tolerance=tolerance,
+        golden_faults=faults,
+        model_bytes=(scene.root / path).stat().st_size,
+        infer_ms=infer_ms,
+        fp32_ms=fp32_ms,
+    )
+    return measured, histograms
+
+
+def _tolerance(
+    scene: Scene, precision: Precision, runner: Runner, raws: Sequence[Floats]
+) -> tuple[Tolerance | None, tuple[str, ...]]:
+    decode = scene.manifest.decode
+    expected, found = [], []
+    for shot, raw in zip(scene.shots, raws, strict=True):
+        rows, _ = runner.detections(shot.raw, shot.placement)
+        expected.append(rows[rows[:, 4] > decode.confidence / 2])
+        found.append(runner.detections(raw, shot.placement)[0])
+    return golden_tolerance(expected, found, decode.confidence, rungs(precision))
+
+
+def _accuracy(scene: Scene, seen: Look) -> Accuracy:
+    assert scene.labels is not None
+    return measure(scene.labels, seen.found, seen.sizes, scene.manifest.classes)

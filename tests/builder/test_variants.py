@@ -1,0 +1,188 @@
+"""A build with several precisions: what is kept, what is left out, and what the manifest says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.build import Built, build
+from builder.options import BuildOptions, parse_precisions
+from edge_agent import selftest
+from edge_agent.detector import Detector
+from edge_agent.errors import ModelError, UsageError
+from edge_agent.profile import Profile
+from tests.bundles import HEIGHT, WIDTH, frame
+
+
+@pytest.fixture(scope="module")
+def labels(squares, frames, tmp_path_factory) -> Path:
+    """Labels as the fp32 model itself would give them: its mAP is 1."""
+    folder = tmp_path_factory.mktemp("labels")
+    options = BuildOptions(reference_data=frames, prove="never")
+    made = build(str(squares), tmp_path_factory.mktemp("plain") / "bundle", options)
+    detector = Detector.load(made.bundle, threads=1)
+    for number in range(24):
+        rows = detector.detect(frame(number)).detections
+        lines = [
+            f"{kind:.0f} {(x0 + x1) / 2 / WIDTH} {(y0 + y1) / 2 / HEIGHT} {(x1 - x0) / WIDTH}"
+            f" {(y1 - y0) / HEIGHT}"
+            for x0, y0, x1, y1, score, kind in rows.tolist()
+            if score > 0.25
+        ]
+        (folder / f"{number:04d}.txt").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(squares, frames, labels, tmp_path_factory) -> Built:
+    """fp32, fp16 and int8, measured on labels."""
+    options = BuildOptions(
+        reference_data=frames,
+        precisions=("fp16", "int8"),
+        labels=labels,
+        prove="never",
+        saliency=True,
+    )
+    return build(str(squares), tmp_path_factory.mktemp("four") / "bundle", options)
+
+
+def test_every_variant_is_there_with_its_proof(built):
+    """In order of exactness, each with what it lost."""
+    manifest = built.bundle.manifest
+    assert [one.id for one in manifest.variants] == ["fp32", "fp16", "int8"]
+    for variant in manifest.variants[1:]:
+        parity = variant.parity
+        assert parity["labelled_images"] == parity["images"] == 24
+        assert parity["agreement"] >= 0.9
+        assert parity["map50_95_loss_points"] <= 1.0
+        assert parity["map50"] > 0.9
+        assert parity["score_drift"].keys() <= {"red", "green", "blue"}
+    assert "left_out" not in manifest.document
+    built.bundle.verify()
+
+
+def test_each_variant_passes_its_own_self_test(built):
+    """The golden tolerance of its precision holds, and is inside the stated bounds."""
+    for variant in built.bundle.manifest.variants:
+        report = selftest.run(built.bundle, variant=variant.id)
+        assert report.ok, report.failures
+        tolerance = built.bundle.manifest.golden.tolerance[variant.precision]
+        assert tolerance.iou >= 0.6 and tolerance.score <= 0.2
+
+
+def test_a_profile_per_variant(built):
+    """The same pictures, its own scores."""
+    plain = Profile.of(built.bundle, "fp32")
+    own = Profile.of(built.bundle, "int8")
+    assert plain is not None and own is not None
+    assert own.histograms.frames == plain.histograms.frames == 24
+    same = {
+        name: (own.histograms.counts[name] == plain.histograms.counts[name]).all()
+        for name in ("luminance", "sharpness", "score")
+    }
+    assert same["luminance"] and same["sharpness"]
+    assert built.bundle.manifest.profile_for("int8") == "profiles/int8.json"
+
+
+def test_same_bytes_twice(built, squares, frames, labels, tmp_path):
+    """All variants, their figures included."""
+    options = BuildOptions(
+        reference_data=frames,
+        precisions=("fp16", "int8"),
+        labels=labels,
+        prove="never",
+        saliency=True,
+    )
+    again = build(str(squares), tmp_path / "bundle", options)
+    assert again.bundle.manifest.digest == built.bundle.manifest.digest
+
+
+def test_saliency_is_in_the_manifest(built, squares, frames, tmp_path):
+    """And, with the bundle of the version before, how stable it is."""
+    classes = built.bundle.manifest.document["saliency"]["classes"]
+    assert classes and all(0.5 < one["on_object"] <= 1 for one in classes.values())
+    options = BuildOptions(reference_data=frames, prove="never", previous=built.bundle.root)
+    after = build(str(squares), tmp_path / "bundle", options).bundle.manifest.document["saliency"]
+    assert after["previous"]["digest"] == built.bundle.manifest.digest
+    assert all(one["stability"] == 1.0 for one in after["classes"].values())
+
+
+def test_int8_without_reference_data_is_left_out(squares, tmp_path):
+    """Said in the manifest and to the person; fp16 needs none."""
+    options = BuildOptions(precisions=("fp16", "int8"), prove="never")
+    made = build(str(squares), tmp_path / "bundle", options)
+    assert [one.id for one in made.bundle.manifest.variants] == ["fp32", "fp16"]
+    (entry,) = made.bundle.manifest.document["left_out"]
+    assert entry["id"] == "int8" and "--reference-data" in entry["why"]
+    assert any("int8 is left out" in text for text in made.warnings)
+    assert made.bundle.manifest.variant("fp16").profile is None
+
+
+def test_a_variant_outside_its_limits_is_left_out(squares, frames, tmp_path):
+    """With what was measured; its file is gone, and --strict fails."""
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[limits.int8]\nscore_drift = 0.0\n")
+    options = {"reference_data": frames, "precisions": ("int8",), "prove": "never"}
+    made = build(str(squares), tmp_path / "b", BuildOptions(**options, limits=limits))
+    (entry,) = made.bundle.manifest.document["left_out"]
+    assert "drift" in entry["why"] and entry["parity"]["images"] == 24
+    assert not (made.bundle.root / "model/int8.onnx").exists()
+    with pytest.raises(ModelError, match="--strict: int8: scores of"):
+        build(str(squares), tmp_path / "c", BuildOptions(**options, limits=limits, strict=True))
+    assert not (tmp_path / "c").exists()
+
+
+def test_auto_keeps_what_passes(squares, frames, tmp_path):
+    """fp16 and int8 do here; int8-cpu only where it is close and faster, and that is said."""
+    options = BuildOptions(reference_data=frames, precisions=("auto",), prove="never", strict=True)
+    made = build(str(squares), tmp_path / "bundle", options)
+    kept = {one.id for one in made.bundle.manifest.variants}
+    assert kept >= {"fp32", "fp16", "int8"}
+    left = {entry["id"]: entry["why"] for entry in made.outcome.left_out}
+    assert ("int8-cpu" in kept) != ("int8-cpu" in left)
+    assert all("not faster" in why or "golden set" in why for why in left.values())
+
+
+def test_labels_want_reference_data(squares, tmp_path):
+    """They belong to its pictures."""
+    with pytest.raises(UsageError, match="give --reference-data too"):
+        build(str(squares), tmp_path / "b", BuildOptions(labels=tmp_path, prove="never"))
+
+
+def test_weights_that_are_no_numbers_have_one_precision(tmp_path, frames):
+    """A bundle for tests of devices is fp32."""
+    from tests.builder.squares import write_squares
+
+    bad = write_squares(tmp_path / "nan.pt", nan=True)
+    options = BuildOptions(allow_nonfinite=True, precisions=("fp16",), prove="never")
+    with pytest.raises(UsageError, match="only fp32"):
+        build(str(bad), tmp_path / "b", options)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fp32", ()),
+        ("fp32,fp16,int8", ("fp16", "int8")),
+        ("int8, fp32 ,int8", ("int8",)),
+        ("auto", ("auto",)),
+    ],
+)
+def test_precisions(text, expected):
+    """fp32 is always there."""
+    assert parse_precisions(text) == expected
+
+
+def test_a_precision_that_is_not_known():
+    """Which ones are."""
+    with pytest.raises(UsageError, match="precision 'fp8': there are fp32, fp16"):
+        parse_precisions("fp32,fp8")
+
+
+def test_the_manifest_is_json_that_people_can_read(built):
+    """No number with twenty digits in it."""
+    text = (built.bundle.root / "manifest.json").read_text()
+    parities = json.loads(text)["variants"][1]["parity"]
+    assert all(len(repr(value)) <= 8 for value in parities.values() if isinstance(value, float))
