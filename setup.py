@@ -32,6 +32,7 @@ BUILDER = [
     "scikit-image>=0.24",
     "faster-coco-eval>=1.7",
     "tqdm>=4.66",
+    "pyyaml>=6.0",
 ]
 # Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
 TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
