@@ -50,7 +50,7 @@ setup(
     packages=find_packages(include=["edge_agent*", "builder*", "registry_sync*"]),
     package_data={
         "edge_agent": ["py.typed"],
-        "builder": ["py.typed"],
+        "builder": ["py.typed", "page/style.css"],
         "registry_sync": ["py.typed"],
     },
     install_requires=DEVICE,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli_dataset import dataset
+from builder.cli_look import diff, inspect
 from edge_agent import __version__
 from edge_agent.console import debug_option, run_cli
 
@@ -168,18 +169,6 @@ def _summary(built: Built) -> str:
 @cli.command()
 @_BUNDLE
 @_JSON
-def inspect(bundle: Path, as_json: bool) -> None:
-    """Show what BUNDLE is, where it comes from and how it was proven."""
-    from builder.inspect import describe, render
-    from edge_agent.bundle import Bundle
-
-    opened = Bundle.open(bundle)
-    print(_json(describe(opened)) if as_json else render(opened))
-
-
-@cli.command()
-@_BUNDLE
-@_JSON
 def verify(bundle: Path, as_json: bool) -> None:
     """Check every hash of BUNDLE and run its golden set on this machine."""
     from edge_agent.bundle import Bundle
@@ -292,6 +281,8 @@ def repo_refresh(repo: Path, keys: Path | None) -> None:
 
 
 cli.add_command(dataset)
+cli.add_command(inspect)
+cli.add_command(diff)
 
 
 def _json(document: dict[str, Any]) -> str:

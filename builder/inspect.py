@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_agent.bundle import Bundle, Variant
@@ -24,10 +24,18 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
 def render(bundle: Bundle) -> str:
     """Two small tables: what it is, and its variants with their proof."""
+    rows = facts(bundle)
+    width = max(len(name) for name, _ in rows)
+    lines = "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
+    return f"{lines}\n\n{_variants(bundle)}"
+
+
+def facts(bundle: Bundle) -> list[tuple[str, str]]:
+    """What a person asks of a bundle, as names and words."""
     manifest = bundle.manifest
     spec, decode, golden = manifest.input, manifest.decode, manifest.golden
     source = manifest.source
-    rows = [
+    return [
         ("release", f"{manifest.name} {manifest.version}"),
         ("digest", manifest.digest),
         ("created", manifest.created),
@@ -35,7 +43,11 @@ def render(bundle: Bundle) -> str:
         ("checkpoint", f"{source.get('checkpoint', '?')} {_short(source)}"),
         ("classes", f"{len(manifest.classes)}: {_some(manifest.classes)}"),
         ("head", manifest.head),
-        ("input", f"{spec.width} x {spec.height} {spec.colour}, letterbox {spec.interpolation}"),
+        (
+            "input",
+            f"{spec.width} x {spec.height} {spec.colour}, letterbox {spec.interpolation}"
+            + (", any number at once" if _dynamic(manifest.document) else ""),
+        ),
         ("decode", f"confidence {decode.confidence:g}, NMS {decode.iou:g}, floor {decode.floor:g}"),
         ("golden set", f"{golden.frames} frames, reference {golden.reference}"),
         ("profile", manifest.profile or "none: no verdict on output drift"),
@@ -43,9 +55,6 @@ def render(bundle: Bundle) -> str:
         ("licence", manifest.license or "not stated"),
         ("size", f"{human(sum(e.size for e in manifest.files))} in {len(manifest.files)} files"),
     ]
-    width = max(len(name) for name, _ in rows)
-    facts = "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
-    return f"{facts}\n\n{_variants(bundle)}"
 
 
 def _variants(bundle: Bundle) -> str:
@@ -76,6 +85,11 @@ def human(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} {_UNITS[-1]}"
+
+
+def _dynamic(document: Mapping[str, Any]) -> bool:
+    """Whether the graph takes any number of images at once."""
+    return bool(document["input"].get("batch") == "dynamic")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,0 +1,8 @@
+"""A bundle as one self-contained page: no script, nothing loaded from elsewhere.
+
+``document`` puts it together, ``pictures`` draws the golden frames, ``charts`` the profile.
+"""
+
+from builder.page.document import render_page
+
+__all__ = ["render_page"]

@@ -1,0 +1,111 @@
+"""The page of a bundle: whole, self-contained, and deaf to what a bundle would like it to do."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+
+from builder.cli import main
+from builder.inspect import describe
+from builder.page import render_page
+from edge_agent.bundle import Bundle
+from edge_agent.checked import canonical_json
+
+VOID = {"meta", "img", "i", "rect", "line", "br"}
+
+
+class Outline(HTMLParser):
+    """Tags that are open, every tag and attribute that was seen, and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def changed(bundle: Bundle, folder, **fields) -> Bundle:
+    """A copy whose manifest says something else."""
+    shutil.copytree(bundle.root, folder)
+    document = {**bundle.manifest.document, **fields}
+    (folder / "manifest.json").write_bytes(canonical_json(document))
+    return Bundle.open(folder)
+
+
+def test_page_shows_what_a_person_asks(bundle, tmp_path, capsys):
+    """Every golden frame as a picture with its boxes, classes, proof, origin, profile, files."""
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(bundle.root), "--html", str(page)]) == 0
+    assert bundle.manifest.digest in capsys.readouterr().out
+    outline = Outline(page.read_text())
+    assert outline.open == []
+    for text in ("squares 1", "not compared with PyTorch", bundle.manifest.digest, "64 x 64",
+                 "0 red", "fp32", "24 images of", "model/fp32.onnx", "score of a detection",
+                 "parameters (1)", "reference data (3)"):  # fmt: skip
+        assert text in outline.text, text
+    pictures = [attributes["src"] for tag, attributes in outline.tags if tag == "img"]
+    assert len(pictures) == bundle.manifest.golden.frames
+    drawn = [cv2.imdecode(np.frombuffer(base64.b64decode(url.split(",")[1]), np.uint8), 1)
+             for url in pictures]  # fmt: skip
+    assert all(max(picture.shape) == 320 for picture in drawn)
+    assert page.read_text() == render_page(bundle)
+
+
+def test_page_loads_and_runs_nothing(bundle):
+    """No script, no link, no address outside; a policy forbids them on top."""
+    page = render_page(bundle)
+    outline = Outline(page)
+    assert not {"script", "link", "iframe", "object", "form"} & {tag for tag, _ in outline.tags}
+    assert not re.search(r"https?://|url\(|@import", page)
+    assert any("default-src 'none'" in str(a.get("content")) for _, a in outline.tags)
+
+
+def test_names_from_a_bundle_are_only_text(bundle, tmp_path):
+    """A class, a model or a parameter named like markup shows as what it is."""
+    evil = "<script>alert(1)</script>"
+    classes = [evil, '"><img src=x onerror=alert(1)>', "blue"]
+    source = {**bundle.manifest.source, "parameters": {evil: evil}, "uri": evil}
+    odd = changed(bundle, tmp_path / "odd", classes=classes, license=evil, source=source)
+    outline = Outline(render_page(odd))
+    assert outline.open == [] and evil in outline.text
+    assert all(tag != "script" and "onerror" not in a for tag, a in outline.tags)
+
+
+def test_damaged_bundles_have_no_page(bundle, tmp_path, capsys):
+    """The hashes are checked before anything of it is shown."""
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle.root, copy)
+    (copy / "golden" / "0000.png").write_bytes(b"x")
+    assert main(["inspect", str(copy), "--html", str(tmp_path / "page.html")]) == 4
+    assert "golden/0000.png" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_other_builds_know_is_shown(bundle, tmp_path):
+    """Variants that were left out, mAP, saliency: shown where a manifest has them."""
+    variants = [dict(one) for one in describe(bundle)["variants"]]
+    variants[0]["parity"] = {"reference": "pytorch", "frames": 3, "agreement": 0.984, "map50": 0.71}
+    looks = {"classes": {"red": {"objects": 4, "on_object": 0.9, "stability": 0.8}}}
+    left = [{"id": "int8", "why": "loses 3 points"}]
+    full = changed(bundle, tmp_path / "full", variants=variants, saliency=looks, left_out=left)
+    text = Outline(render_page(full)).text
+    for part in ("98.4%", "0.71", "loses 3 points", "What it looks at", "on the object"):
+        assert part in text, part
