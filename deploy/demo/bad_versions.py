@@ -4,8 +4,8 @@
 
 * ``nan``: some weights of the backbone are not numbers; so is every output.
 * ``swapped``: boxes and scores are right, two classes have changed places.
-* ``oversensitive``: behaves on the validation pictures, and sees defects everywhere in the light of
-  the running line. ``models/oversensitive.npz`` is its class branch and fits one checkpoint only.
+* ``oversensitive``: behaves on the validation pictures, and takes the lit running lights of the
+  live line for scratches. ``models/oversensitive.npz`` is its class branch, for one checkpoint.
 * ``memory``: right, but one activation needs several hundred megabytes.
 * ``slow``: right, but many times slower.
 

@@ -58,14 +58,9 @@ class Frame:
     faults: list[str]
 
 
-def frames(
-    seed: int, seconds: float, plan: tuple[Fault, ...] = (), *, start_s: float = 0.0
-) -> Iterator[Frame]:
-    """The frames of a clip, at ``FPS``, with the faults of ``plan``.
-
-    ``start_s`` is how long the line's exposure has been drifting when the clip begins.
-    """
-    line = Line(seed, "clip")
+def frames(seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:
+    """The frames of a clip, at ``FPS``, with the faults of ``plan``."""
+    line = Line(seed, "clip", running=True)
     for number in range(round(seconds * FPS)):
         second = number / FPS
         amounts = {fault.name: fault.amount(second) for fault in plan}
@@ -74,7 +69,7 @@ def frames(
         knocked = "knock" in active
         view = faults.knock(canvas) if knocked else camera.straight(canvas)
         rng = np.random.default_rng((seed, SPLITS.index("clip"), number))
-        picture = _spoilt(camera.expose(view, camera.live(start_s + second), rng), amounts)
+        picture = _spoilt(camera.expose(view, camera.live(second), rng), amounts)
         yield Frame(picture, [faults.knocked_box(b) for b in truth] if knocked else truth, active)
 
 
@@ -89,16 +84,14 @@ def _spoilt(picture: Image, amounts: dict[str, float]) -> Image:
     return picture
 
 
-def record(
-    path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = (), *, start_s: float = 0.0
-) -> Iterator[Frame]:
+def record(path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:
     """Write the clip ``path`` and its ``.truth.json``; yields each frame when it is written."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (WIDTH, HEIGHT))
     if not writer.isOpened():
         raise OSError(f"cannot write {path}; is the folder there, and does this OpenCV have mp4v?")
     told: list[dict[str, Any]] = []
     try:
-        for frame in frames(seed, seconds, plan, start_s=start_s):
+        for frame in frames(seed, seconds, plan):
             writer.write(frame.picture)
             boxes = [[*(round(v, 1) for v in box[:4]), box[4]] for box in frame.boxes]
             told.append({"boxes": boxes, "faults": frame.faults})

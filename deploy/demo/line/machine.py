@@ -20,6 +20,12 @@ MARGIN = 48
 CANVAS = (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
 # The opening through which the belt is seen, in canvas pixels: x0, y0, x1, y1.
 OPENING = (MARGIN + 48, MARGIN + 62, MARGIN + 464, MARGIN + 322)
+# The running lights: lamps in the rails' grooves, in canvas pixels.
+LAMPS = tuple(
+    (x, y)
+    for y in (OPENING[1] - 16, OPENING[3] + 18)
+    for x in range(OPENING[0] + 24, OPENING[2] - 20, 62)
+)
 BELT_PX = 2048  # the belt's texture repeats after this
 
 
@@ -101,6 +107,16 @@ def structure() -> Image:
     _plate(canvas, x0 + 128, y0 - 47, ("STATION 4", "CAM 03  ->"))
     cv2.rectangle(canvas, (x0 - 3, y0 - 3), (x1 + 2, y1 + 2), (14, 14, 14), 3)
     return np.asarray(np.clip(canvas, 0, 255), np.uint8)
+
+
+def running_lights(canvas: Image) -> Image:
+    """``canvas`` with the running lights lit, as they are while the line runs."""
+    glow = np.zeros(CANVAS, np.float32)
+    for lamp in LAMPS:
+        cv2.ellipse(glow, lamp, (9, 3), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
+    halo = cv2.GaussianBlur(glow, (0, 0), 1.2) + 0.6 * cv2.GaussianBlur(glow, (0, 0), 5.0)
+    lit = canvas + halo[..., None] * np.array((96, 214, 120), np.float32)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 def belt() -> Float:

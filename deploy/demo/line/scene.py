@@ -20,9 +20,11 @@ _MIN_VISIBLE = 0.5  # a defect counts once half of it is out from under the guar
 _MIN_SIDE_PX = 10.0
 
 
-@lru_cache(maxsize=1)
-def _still() -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
-    return machine.structure(), machine.belt(), machine.opening_shade()
+@lru_cache(maxsize=2)
+def _still(running: bool) -> tuple[Image, NDArray[np.float32], NDArray[np.float32]]:
+    structure = machine.structure()
+    structure = machine.running_lights(structure) if running else structure
+    return structure, machine.belt(), machine.opening_shade()
 
 
 class Line:
@@ -32,12 +34,16 @@ class Line:
         seed: names the run; another seed gives other parts.
         split: which tiles of the photographs the parts' surfaces come from.
         empty: whether to leave the belt without parts, as at commissioning.
+        running: whether the running lights are lit; pictures to learn from are taken step by step.
     """
 
-    def __init__(self, seed: int, split: str, *, empty: bool = False) -> None:
+    def __init__(
+        self, seed: int, split: str, *, empty: bool = False, running: bool = False
+    ) -> None:
         self._key = (seed, SPLITS.index(split))
         self._split = split
         self._empty = empty
+        self._running = running
         self._part = lru_cache(maxsize=8)(self._make)
 
     def _make(self, index: int) -> tuple[Part, int, int]:
@@ -56,7 +62,7 @@ class Line:
             uint8 BGR of shape ``machine.CANVAS``, and boxes (x0, y0, x1, y1, class) in the pixels
             of the camera's undisturbed view, clipped to the opening.
         """
-        structure, belt, shade = _still()
+        structure, belt, shade = _still(self._running)
         x0, y0, x1, y1 = machine.OPENING
         columns = (np.arange(x1 - x0) - position_px) % machine.BELT_PX
         window = belt[:, columns]
