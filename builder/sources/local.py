@@ -1,15 +1,12 @@
-"""A checkpoint that lies on this disk, registry or not."""
+"""A checkpoint or ONNX file that lies on this disk, registry or not."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from builder.sources.version import ModelVersion, utc_text
+from builder.sources.version import ModelVersion, plain_name, utc_text
 from edge_agent.bundle import hash_file
 from edge_agent.errors import RegistryError, storage_errors
-
-_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def local_version(path: Path) -> ModelVersion:
@@ -20,13 +17,13 @@ def local_version(path: Path) -> ModelVersion:
     """
     if not path.is_file():
         raise RegistryError(
-            f"{path}: no such file; name a .pt file, or a registry version like"
+            f"{path}: no such file; name a .pt or .onnx file, or a registry version like"
             " models:/name@production"
         )
     with storage_errors(path):
         digest = hash_file(path)
     return ModelVersion(
-        name=_NOT_PLAIN.sub("-", path.stem).strip("-._") or "model",
+        name=plain_name(path.stem),
         version=1,
         checkpoint=path,
         sha256=digest,

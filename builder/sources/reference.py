@@ -1,4 +1,4 @@
-"""``models:/…`` references, read without asking anyone."""
+"""``models:/…`` and ``runs:/…`` references, read without asking anyone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ STAGES = ("Production", "Staging", "Archived", "None")
 LATEST = "latest"
 DEFAULT_ALIAS = "production"
 _FORM = re.compile(r"models:/+(?P<name>[^/@:'\"]+)(?:@(?P<alias>[^/@:]+)|/(?P<last>[^/@:]+))?")
+_RUN = re.compile(r"runs:/+(?P<run>[A-Za-z0-9_-]{1,64})(?P<path>/.*)?")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,35 @@ class Reference:
         if self.alias:
             return f"models:/{self.name}@{self.alias}"
         return f"models:/{self.name}/{self.version or self.stage}"
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """An artifact of a run: ``runs:/<id>/weights/best.pt``, a folder, or all of the run.
+
+    Attributes:
+        run_id: of the run.
+        path: file or folder among its artifacts; empty for all.
+    """
+
+    run_id: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"runs:/{self.run_id}" + (f"/{self.path}" if self.path else "")
+
+
+def parse_run(text: str) -> RunReference:
+    """Read ``runs:/<id>/path``.
+
+    Raises:
+        UsageError: saying which form it has, also for a path that leaves the run.
+    """
+    match = _RUN.fullmatch(text)
+    path = match["path"].strip("/") if match and match["path"] else ""
+    if match is None or any(part in ("", ".", "..") for part in path.split("/") if path):
+        raise UsageError(f"{text!r} is not a run's artifact; write runs:/<run id>/weights/best.pt")
+    return RunReference(match["run"], path)
 
 
 def parse_reference(text: str) -> Reference:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from builder.sources.candidates import SUFFIXES, Candidate, choose_checkpoint
-from builder.sources.reference import LATEST, Reference
+from builder.sources.artifacts import download
+from builder.sources.reference import LATEST, Reference, RunReference
 from builder.sources.run import run_facts
-from builder.sources.version import ModelVersion, utc_text
+from builder.sources.version import ModelVersion, plain_name, utc_text
 from edge_agent.bundle import hash_file
 from edge_agent.checked import nearest
 from edge_agent.errors import RegistryError, StorageError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-MOST_ARTIFACTS = 10_000
 _SHOWN = 20
+_SIGN_IN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_COMMON_STEMS = ("best", "last", "model", "weights")
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -72,7 +72,7 @@ class Registry:
             name, version = str(found.name), int(found.version)
             location = self._client.get_model_version_download_uri(name, str(version))
             where = f"{self.shown}: {name} {version} ({location})"
-            checkpoint, candidate = _download(location, self.uri, downloads, where)
+            checkpoint, candidate = download(location, self.uri, downloads, where)
             run = run_facts(self._client, found.run_id, found.creation_timestamp)
         return ModelVersion(
             name=name,
@@ -87,6 +87,45 @@ class Registry:
             tags=dict(found.tags),
             run=run,
         )
+
+    def fetch_run(self, reference: RunReference, downloads: Path) -> ModelVersion:
+        """Download a network of a training run, registered or not, as version 1 of its name.
+
+        Raises:
+            RegistryError: no such run, or no checkpoint below that path.
+        """
+        with _translated(self.uri):
+            run = self._run(reference.run_id)
+            where = f"{self.shown}: {reference}"
+            location = f"{run.info.artifact_uri}/{reference.path}".rstrip("/")
+            checkpoint, candidate = download(location, self.uri, downloads, where)
+            ended = run.info.end_time or run.info.start_time
+            facts = run_facts(self._client, reference.run_id, ended)
+        stem = checkpoint.stem if checkpoint.stem not in _COMMON_STEMS else run.info.run_name
+        return ModelVersion(
+            name=plain_name(stem or ""),
+            version=1,
+            checkpoint=checkpoint,
+            sha256=hash_file(checkpoint),
+            uri=f"runs:/{reference.run_id}/{_inside(reference.path, candidate.path)}",
+            created=utc_text(ended / 1000),
+            choice=candidate.choice,
+            run_id=reference.run_id,
+            run=facts,
+        )
+
+    def promoted(self, reference: Reference) -> int | None:
+        """The version that a reference means now; None when nothing carries the alias or stage.
+
+        Raises:
+            RegistryError: the registry does not answer, or has no such model.
+        """
+        with _translated(self.uri):
+            if not reference.alias:
+                fitting = self._fitting(reference, self._versions(reference.name))
+                return int(fitting[-1].version) if fitting else None
+            aliases = self._model(reference.name).aliases
+            return int(aliases[reference.alias]) if reference.alias in aliases else None
 
     def tags(self, name: str, version: int) -> dict[str, str]:
         """The tags of a version; raises `RegistryError`."""
@@ -111,12 +150,7 @@ class Registry:
                 )
             return self._client.get_model_version(reference.name, str(aliases[reference.alias]))
         versions = self._versions(reference.name)
-        if reference.version:
-            fitting = [v for v in versions if int(v.version) == reference.version]
-        elif reference.stage == LATEST:
-            fitting = versions
-        else:
-            fitting = [v for v in versions if v.current_stage == reference.stage]
+        fitting = self._fitting(reference, versions)
         if not fitting:
             numbers = [v.version for v in versions]
             raise RegistryError(
@@ -124,6 +158,23 @@ class Registry:
                 f" {_have('aliases', model.aliases)}"
             )
         return fitting[-1]
+
+    def _fitting(self, reference: Reference, versions: list[Any]) -> list[Any]:
+        if reference.version:
+            return [one for one in versions if int(one.version) == reference.version]
+        if reference.stage == LATEST:
+            return versions
+        return [one for one in versions if one.current_stage == reference.stage]
+
+    def _run(self, run_id: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+        raise RegistryError(f"{self.shown}: no run {run_id!r}; copy its id from the run's page")
 
     def _model(self, name: str) -> Any:
         from mlflow.exceptions import MlflowException
@@ -193,42 +244,10 @@ def _check_database(path: Path, advice: str) -> None:
         raise RegistryError(f"{path}: has no MLflow model registry in it; {advice}")
 
 
-def _download(location: str, uri: str, downloads: Path, where: str) -> tuple[Path, Candidate]:
-    """The chosen checkpoint of an artifact location as a local file."""
-    from mlflow import artifacts
-
-    if location.lower().endswith(SUFFIXES):  # the version is the file itself
-        name = location.rpartition("/")[2]
-        candidate, whole = Candidate(name, f"{name}, the version's own file"), location
-    else:
-        paths = _walk(lambda path: artifacts.list_artifacts(
-            artifact_uri=_join(location, path), tracking_uri=uri), location)  # fmt: skip
-        candidate = choose_checkpoint(paths, where)
-        whole = _join(location, candidate.path)
-    downloads.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(dir=downloads)
-    local = Path(
-        artifacts.download_artifacts(artifact_uri=whole, tracking_uri=uri, dst_path=folder)
-    )
-    if not local.is_file():
-        raise RegistryError(f"{where}: {candidate.path} is not a file; register it again")
-    return local, candidate
-
-
-def _join(location: str, path: str) -> str:
-    return f"{location.rstrip('/')}/{path}" if path else location
-
-
-def _walk(listing: Callable[[str], list[Any]], location: str) -> list[str]:
-    """All file paths below an artifact location, relative to it."""
-    files: list[str] = []
-    pending = [""]
-    while pending and len(files) < MOST_ARTIFACTS:
-        folder = pending.pop()
-        for entry in listing(folder):
-            path = "/".join(part for part in (folder, entry.path.rpartition("/")[2]) if part)
-            (pending if entry.is_dir else files).append(path)
-    return files
+def _inside(folder: str, path: str) -> str:
+    """The chosen file's path in the run; the reference may have named the file itself."""
+    whole = folder.rstrip("/")
+    return whole if whole.rpartition("/")[2] == path else f"{whole}/{path}".lstrip("/")
 
 
 def _have(kind: str, names: Any) -> str:
@@ -249,6 +268,8 @@ def _translated(uri: str) -> Iterator[None]:
             text = text.replace(secret, "***")
         text = text if len(text) <= 300 else text[:297] + "..."
         advice = "check the address and that the server runs"
+        if "error code 401" in text or "error code 403" in text:
+            text, advice = "it refuses us", _SIGN_IN
         if "out-of-date database schema" in text:
             advice = f"run `mlflow db upgrade {without_password(uri)}`, after a backup"
         raise RegistryError(

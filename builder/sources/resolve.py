@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.sources.local import local_version
-from builder.sources.reference import parse_reference
+from builder.sources.reference import parse_reference, parse_run
 from builder.sources.version import ModelVersion
 
 
@@ -13,8 +13,8 @@ def resolve(source: str, *, downloads: Path, tracking_uri: str | None = None) ->
     """Find a model version and bring its checkpoint onto this disk.
 
     Args:
-        source: ``models:/name@alias``, ``models:/name/3``, ``models:/name/Production`` or the path
-            of a ``.pt`` file.
+        source: ``models:/name@alias``, ``models:/name/3``, ``models:/name/Production``,
+            ``runs:/<id>/path`` or the path of a ``.pt`` or ``.onnx`` file.
         downloads: folder for a remote checkpoint; must outlive the use of the result.
         tracking_uri: of MLflow; None takes MLFLOW_TRACKING_URI or ``sqlite:///mlflow.db``.
 
@@ -27,4 +27,9 @@ def resolve(source: str, *, downloads: Path, tracking_uri: str | None = None) ->
         from builder.sources.registry import Registry
 
         return Registry.open(tracking_uri).fetch(reference, downloads)
+    if source.startswith("runs:"):
+        run = parse_run(source)
+        from builder.sources.registry import Registry
+
+        return Registry.open(tracking_uri).fetch_run(run, downloads)
     return local_version(Path(source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ class ModelVersion:
     Attributes:
         name: of the registered model.
         version: number, from 1.
-        checkpoint: the ``.pt`` file on this disk.
+        checkpoint: the ``.pt``, ``.pth`` or ``.onnx`` file on this disk.
         sha256: of the checkpoint.
         uri: where it came from, pinned to the version: ``models:/defects/3``.
         created: the version's own time, ``2026-11-23T17:42:22Z``.
@@ -39,6 +40,11 @@ class ModelVersion:
     registered: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     run: RunFacts = field(default_factory=RunFacts)
+
+
+def plain_name(text: str) -> str:
+    """A text as a model's name: letters, digits, dot, underscore, dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "model"
 
 
 def utc_text(seconds: float) -> str:

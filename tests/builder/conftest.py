@@ -59,7 +59,7 @@ def _make_registry(
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{root / 'mlflow.db'}"
-    shutil.copy(_empty_database(config), root / "mlflow.db")
+    shutil.copy(empty_database(config), root / "mlflow.db")
     client = MlflowClient(uri, uri)
     patch.setenv("MLFLOW_TRACKING_URI", uri)  # mlflow looks up logged models only there
     experiment = client.create_experiment("line", artifact_location=(root / "artifacts").as_uri())
@@ -94,7 +94,7 @@ def _make_registry(
     return MlflowOnDisk(uri, run_id)
 
 
-def _empty_database(config: pytest.Config) -> Path:
+def empty_database(config: pytest.Config) -> Path:
     """A registry with nothing in it, kept in pytest's cache: mlflow needs seconds to make one."""
     import mlflow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.sources.reference import Reference, parse_reference
+from builder.sources.reference import Reference, RunReference, parse_reference, parse_run
 from edge_agent.errors import UsageError
 
 
@@ -39,3 +39,24 @@ def test_mistyped_stage_gets_a_hint():
     """An alias written like a stage is explained."""
     with pytest.raises(UsageError, match=r'did you mean "Production"\?; an alias is written'):
         parse_reference("models:/defects/prodution")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("runs:/0a1b/weights/best.pt", RunReference("0a1b", "weights/best.pt")),
+        ("runs:/0a1b/weights/", RunReference("0a1b", "weights")),
+        ("runs:/0a1b", RunReference("0a1b")),
+    ],
+)
+def test_runs(text, wanted):
+    """A file, a folder, all of the run."""
+    assert parse_run(text) == wanted
+    assert parse_run(str(wanted)) == wanted
+
+
+@pytest.mark.parametrize("text", ["runs:", "runs:/", "runs:/a/../b", "runs:/a/b//c", "runs:/a b/c"])
+def test_wrong_runs(text):
+    """Nothing leaves the run's artifacts."""
+    with pytest.raises(UsageError, match="runs:/<run id>"):
+        parse_run(text)

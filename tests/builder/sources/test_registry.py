@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.sources import resolve
+from builder.sources.reference import parse_reference
 from builder.sources.registry import Registry, without_password
 from edge_agent.bundle import hash_file
 from edge_agent.errors import RegistryError
@@ -61,6 +62,52 @@ def test_what_is_not_there(registry, tmp_path, reference, message):
         resolve(reference, downloads=tmp_path, tracking_uri=registry.uri)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 10
+
+
+@pytest.mark.parametrize(
+    ("path", "choice"),
+    [("", "weights/best.pt, because"), ("/weights", "best.pt, because"),
+     ("/weights/last.pt", "last.pt, the version's own file")],
+)  # fmt: skip
+def test_run(registry, squares, tmp_path, path, choice):
+    """A run that nobody registered: the whole of it, a folder, the file itself."""
+    source = f"runs:/{registry.run_id}{path}"
+    found = resolve(source, downloads=tmp_path, tracking_uri=registry.uri)
+    assert found.choice.startswith(choice)
+    assert found.uri == f"runs:/{registry.run_id}/weights/{found.checkpoint.name}"
+    assert found.sha256 == hash_file(squares)
+    assert (found.version, found.registered) == (1, False)
+    assert found.run.params == {"imgsz": "64"}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("runs:/0123", "no run '0123'"), ("runs:/{}/logs", r"logs: no checkpoint.*results\.csv")],
+)
+def test_wrong_run(registry, tmp_path, source, message):
+    """No such run, nothing in it: one line."""
+    with pytest.raises(RegistryError, match=message):
+        source = source.format(registry.run_id)
+        resolve(source, downloads=tmp_path, tracking_uri=registry.uri)
+
+
+def test_logged_model_without_the_environment(registry, tmp_path, monkeypatch):
+    """The address that is given suffices, also where mlflow itself would look elsewhere."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    found = resolve("models:/squares/5", downloads=tmp_path / "d", tracking_uri=registry.uri)
+    assert found.version == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_promoted(registry):
+    """What an alias, a stage, a version and the newest mean now; nothing for a missing alias."""
+    opened = Registry.open(registry.uri)
+    asked = ["@production", "/Production", "/3", "/latest", "@canary", "/Staging"]
+    found = [opened.promoted(parse_reference(f"models:/squares{one}")) for one in asked]
+    assert found == [2, 1, 3, 5, None, None]
+    with pytest.raises(RegistryError, match="no model"):
+        opened.promoted(parse_reference("models:/circles@production"))
 
 
 def test_tags(registry):
