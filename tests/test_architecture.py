@@ -15,7 +15,18 @@ ALLOWED = {
     "builder": {"edge_agent"},
     "registry_sync": {"edge_agent"},
 }
-OPTIONAL = ("torch", "ultralytics", "mlflow", "tensorrt", "onnxruntime", "paho", "onnx", "skimage")
+OPTIONAL = (
+    "torch",
+    "ultralytics",
+    "mlflow",
+    "tensorrt",
+    "onnxruntime",
+    "paho",
+    "onnx",
+    "skimage",
+    "tensorrt_rtx",
+    "faster_coco_eval",
+)
 
 
 def imported_packages(path: Path) -> set[str]:

@@ -1,0 +1,49 @@
+"""``edge-builder compile``: engines for a bundle that is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+ENGINES = ("tensorrt", "trt-rtx")
+
+
+@click.command("compile")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="tensorrt",
+    show_default=True,
+    help="tensorrt: the GPU of this machine; trt-rtx: named GPUs, without one.",
+)
+@click.option("--compute-capability", help="For trt-rtx, like 8.6,8.9.")
+@click.option(
+    "--workspace-mb", default=1024, show_default=True, help="Scratch memory of an engine."
+)
+@click.option("--memory-mb", default=0, help="Limit of the compiling process [none].")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def compile_command(
+    bundle: Path,
+    engine: str,
+    compute_capability: str | None,
+    workspace_mb: int,
+    memory_mb: int,
+    as_json: bool,
+) -> None:
+    """Compile the variants of BUNDLE into its engines folder, which is no part of it."""
+    from builder.engines import EngineOptions, compile_variants, parse_capabilities, shown
+    from builder.progress import Terminal
+    from edge_agent.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    opened.verify()
+    wanted = parse_capabilities(compute_capability) if compute_capability else ()
+    options = EngineOptions(engine, wanted, workspace_mb, memory_mb)
+    made = compile_variants(opened, options, Terminal())
+    if as_json:
+        print(json.dumps({"bundle": str(bundle), "engines": shown(made, opened.root)}, indent=2))
+    else:
+        print(f"{bundle}: {len(made)} engines in {opened.root / 'engines'}")

@@ -1,0 +1,66 @@
+"""What we use of the two modules' interfaces, and since or until when each name is there.
+
+Written from NVIDIA's release notes and API pages for TensorRT 8.5 to 11 and from the installed
+tensorrt_rtx 1.7; a test holds the code against this list, and this list against what is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ALWAYS = (
+    "Builder",
+    "Builder.build_serialized_network",
+    "Builder.create_builder_config",
+    "Builder.create_network",
+    "Builder.create_optimization_profile",
+    "IBuilderConfig.add_optimization_profile",
+    "IBuilderConfig.create_timing_cache",
+    "IBuilderConfig.get_timing_cache",
+    "IBuilderConfig.set_flag",
+    "IBuilderConfig.set_memory_pool_limit",
+    "IBuilderConfig.set_timing_cache",
+    "ILogger",
+    "INetworkDefinition.get_input",
+    "INetworkDefinition.num_inputs",
+    "IOptimizationProfile.set_shape",
+    "ITimingCache.serialize",
+    "MemoryPoolType.WORKSPACE",
+    "OnnxParser",
+    "OnnxParser.get_error",
+    "OnnxParser.num_errors",
+    "OnnxParser.parse",
+    "ParserError.desc",
+    "__version__",
+)
+"""In TensorRT 8.5 to 11 and in TensorRT-RTX."""
+
+SOMETIMES: dict[str, tuple[float | None, float | None, bool]] = {
+    "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": (8.5, 10.99, False),
+    "NetworkDefinitionCreationFlag.STRONGLY_TYPED": (10.0, None, True),
+    "BuilderFlag.FP16": (8.5, 10.99, False),
+    "BuilderFlag.INT8": (8.5, 10.99, False),
+    "IProgressMonitor": (10.0, None, True),
+    "IBuilderConfig.progress_monitor": (10.0, None, True),
+    "ParserError.node_name": (10.0, None, True),
+    "ComputeCapability": (None, None, True),
+    "IBuilderConfig.num_compute_capabilities": (None, None, True),
+    "IBuilderConfig.set_compute_capability": (None, None, True),
+}
+"""Name -> first and last TensorRT that has it (None: never, or up to the newest), and whether
+TensorRT-RTX has it. Where the first is None, only TensorRT-RTX does."""
+
+
+def find(module: Any, name: str) -> Any:
+    """The object with this dotted name, None where this version has none."""
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            return None
+    return found
+
+
+def missing(module: Any) -> list[str]:
+    """The names of `ALWAYS` that a module lacks: it is none of the versions that we know."""
+    return [name for name in ALWAYS if find(module, name) is None]

@@ -1,0 +1,89 @@
+"""The build in a process of its own: phases, limits, reasons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_agent.engines import modules
+from edge_agent.engines.child import build, key_of
+from edge_agent.errors import ModelError
+from tests.edge_agent.engines.conftest import request_for, write_model
+
+HASH = "0" * 64
+
+
+def test_a_plan_from_a_child(rtx, tmp_path):
+    """With its phases."""
+    phases: list[str] = []
+    model = write_model(tmp_path / "m.onnx")
+    engine = build("trt-rtx", model, request_for(), memory_mb=4000, tell=phases.append)
+    assert len(engine.plan) > 1000
+    assert phases[:2] == ["parse", "build"]
+
+
+def test_a_refusal_names_file_and_node(rtx, tmp_path):
+    """As the parent's one line."""
+    model = write_model(tmp_path / "m.onnx", kind="NoSuchOperator")
+    with pytest.raises(ModelError, match=r"m\.onnx: trt-rtx: the parser refuses .*/only/node"):
+        build("trt-rtx", model, request_for())
+
+
+def test_memory_and_time_have_limits(rtx, tmp_path):
+    """The child ends, the parent says why."""
+    model = write_model(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"memory|signal|exit code"):
+        build("trt-rtx", model, request_for(), memory_mb=1)
+    with pytest.raises(ModelError, match="not done after 0 s"):
+        build("trt-rtx", model, request_for(), timeout_s=0.05)
+
+
+def test_a_module_that_is_not_installed(monkeypatch):
+    """How to get it."""
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    with pytest.raises(ModelError, match=r"tensorrt is not installed .*JetPack"):
+        modules.load("tensorrt")
+
+
+def test_a_module_that_is_too_old(monkeypatch):
+    """Named by its version, with what it lacks."""
+    from types import SimpleNamespace
+
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", SimpleNamespace(__version__="7.2.3"))
+    with pytest.raises(ModelError, match=r"tensorrt 7\.2\.3 lacks Builder"):
+        modules.load("tensorrt")
+
+
+def test_key_of_an_engine_made_ahead_of_time(rtx):
+    """Any GPU and driver of the capability; the full version of the module."""
+    key = key_of("trt-rtx", HASH, request_for())
+    assert (key.capability, key.gpu, key.driver) == ("8.6", "any", "any")
+    assert key.version == rtx.__version__
+
+
+def test_key_for_this_machine_wants_a_gpu(rtx):
+    """Without one the sentence says what to do."""
+    if modules.this_gpu() is not None:
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ModelError, match="no NVIDIA GPU is found on this machine; name a compute"):
+        key_of("trt-rtx", HASH, request_for(capability=""))
+
+
+def test_key_changes_with_everything_it_depends_on(rtx):
+    """Another file, version, GPU, driver, precision, shape or flag is another engine."""
+    key = key_of("trt-rtx", HASH, request_for())
+    others = [
+        replace(key, onnx_sha256="1" * 64),
+        replace(key, module="tensorrt"),
+        replace(key, version="1.7.1.117"),
+        replace(key, capability="8.9"),
+        replace(key, gpu="Orin"),
+        replace(key, driver="R36.4"),
+        replace(key, precision="fp16"),
+        replace(key, shapes=((1, 3, 64, 64),) * 3),
+        replace(key, flags=("workspace=128",)),
+    ]
+    digests = {one.digest for one in (key, *others)}
+    assert len(digests) == 10
+    assert replace(key).digest == key.digest
