@@ -28,6 +28,7 @@ from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
 from builder.golden import Choice, choose_frames, unseen_classes
 from builder.graph import write_onnx
+from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
 from builder.look import Look
 from builder.manifest import (
@@ -108,7 +109,7 @@ class _Build:
         self.version = version
         self.options = options
         self.tell = tell
-        self.checkpoint: Checkpoint = read_checkpoint(version.checkpoint)
+        self.checkpoint: Checkpoint = _read(version.checkpoint)
         if options.exporter == "ultralytics":
             self.checkpoint = exportable(self.checkpoint)
         self.manifest: Manifest = draft(self.checkpoint, version, options)
@@ -173,6 +174,10 @@ class _Build:
     def _graph(self, *, height: int, width: int) -> Any:
         """The fp32 ``onnx.ModelProto``, by the exporter that was asked for."""
         batch: Any = "dynamic" if self.options.batch == "dynamic" else 1
+        if isinstance(self.checkpoint, ReadyGraph):
+            for note in self.checkpoint.notes:
+                self.tell.warn(note)
+            return self.checkpoint.graph(height=height, width=width, batch=batch)
         if self.options.exporter == "ultralytics":
             return export_onnx(self.checkpoint, height=height, width=width, batch=batch)
         return write_onnx(self.checkpoint, height=height, width=width, batch=batch)
@@ -207,7 +212,8 @@ class _Build:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
         if self.options.prove == "never" or self.nonfinite:
             return None
-        if why := obstacle():
+        ready = isinstance(self.checkpoint, ReadyGraph)
+        if why := "an ONNX file came without its checkpoint" if ready else obstacle():
             if self.options.prove == "require":
                 raise UsageError(f"--prove require: {why}")
             self.tell.say(f"not compared with PyTorch ({why}): the reference is the fp32 graph")
@@ -288,6 +294,11 @@ class _Build:
         if self.nonfinite or not (self.options.saliency or self.options.previous):
             return None
         return looks_at(runner, shots, self.options.previous, self.tell)
+
+
+def _read(path: Path) -> Checkpoint:
+    """A checkpoint, or an ONNX file in its place."""
+    return read_ready(path) if path.suffix.lower() == ".onnx" else read_checkpoint(path)
 
 
 def _check_name(name: str) -> None:

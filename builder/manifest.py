@@ -24,8 +24,7 @@ REFERENCE_PATH = "reference.png"
 
 def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) -> Manifest:
     """A manifest with the contracts, enough to run the graph; it has no files yet."""
-    size = checkpoint.image_size or DEFAULT_SIZE
-    height, width = options.size or (size, size)
+    height, width = options.size or checkpoint.sides or (DEFAULT_SIZE, DEFAULT_SIZE)
     return Manifest(
         name=options.name or version.name,
         version=options.version or version.version,

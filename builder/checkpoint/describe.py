@@ -86,6 +86,11 @@ class Checkpoint:
         size = self.args.get("imgsz")
         return size if isinstance(size, int) and 0 < size <= 8192 else None
 
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Height and width in pixels of the training's pictures, where they are known."""
+        return None if self.image_size is None else (self.image_size, self.image_size)
+
 
 def describe(*, path: Path, sha256: str, model: Module, weights: str, top: object) -> Checkpoint:
     """Check what the model is and gather what the checkpoint says about it.
