@@ -36,6 +36,8 @@ BUILDER = [
 ]
 # Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
 TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
+# model-signing imports OpenSSL without declaring it.
+PROVENANCE = ["model-signing>=1.1.1", "pyopenssl>=24"]
 # AGPL-3.0: ultralytics. Only this extra, never on a device.
 REFERENCE = ["torch>=2.4", "ultralytics-opencv-headless>=8.3"]
 
@@ -49,7 +51,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["edge_agent*", "builder*", "registry_sync*"]),
     package_data={
-        "edge_agent": ["py.typed"],
+        "edge_agent": ["py.typed", "schemas/*.json"],
         "builder": ["py.typed", "page/style.css"],
         "registry_sync": ["py.typed"],
     },
@@ -61,8 +63,13 @@ setup(
         "trt-rtx": TRT_RTX,
         "builder": BUILDER,
         "reference": REFERENCE,
+        "provenance": PROVENANCE,
         "demo": [*BUILDER, "amqtt>=0.11"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", *TRT_RTX],
+        "test": [
+            *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
+            *TRT_RTX,
+            *PROVENANCE,
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -19,6 +19,7 @@ import click
 
 from builder.cli_dataset import dataset
 from builder.cli_look import diff, inspect
+from builder.cli_sign import sign
 from edge_agent import __version__
 from edge_agent.console import debug_option, run_cli
 
@@ -283,6 +284,7 @@ def repo_refresh(repo: Path, keys: Path | None) -> None:
 cli.add_command(dataset)
 cli.add_command(inspect)
 cli.add_command(diff)
+cli.add_command(sign)
 
 
 def _json(document: dict[str, Any]) -> str:

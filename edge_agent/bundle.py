@@ -224,8 +224,9 @@ def inside(path: str) -> bool:
 def _inside_path(fields: Fields, name: str, *, optional: bool = False) -> str | None:
     if optional and not fields.has(name):
         return None
+    known = len(fields.faults)
     value = fields.text(name)
-    if value and not inside(value):
+    if len(fields.faults) == known and not inside(value):
         fields.fault(name, f"{value!r} leaves the bundle; paths are relative and have no '..'")
     return value
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from builder.inspect import describe, human, proof_text, render
 from edge_agent.bundle import Variant
+from tests.schemas import faults
 
 
 def test_render_says_what_a_person_asks(bundle):
@@ -23,6 +26,15 @@ def test_describe_is_the_manifest_and_two_figures(bundle):
     assert document["size"] == sum(path.stat().st_size for path in bundle.root.rglob("*")
                                    if path.is_file() and path.name != "manifest.json")  # fmt: skip
     assert document["classes"] == ["red", "green", "blue"]
+
+
+def test_built_bundles_follow_the_schemas(bundle):
+    """What the builder writes is what the shipped JSON Schemas describe."""
+    manifest = bundle.manifest
+    places = {"profile": manifest.profile, "golden": manifest.golden.path}
+    for name, path in ({"manifest": "manifest.json"} | places).items():
+        document = json.loads((bundle.root / path).read_text())
+        assert faults(name, document) == []
 
 
 def test_proof_in_words():
