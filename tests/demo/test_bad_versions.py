@@ -152,4 +152,4 @@ def test_torch_loads_it_and_computes_as_told(kind, bad):
     elif kind == "swapped":
         assert torch.equal(after[:, [0, 1, 2, 3, 5, 4, 6]], before)
     else:
-        assert torch.allclose(after, before, atol=1e-5)
+        assert torch.allclose(after, before, atol=1e-3)

@@ -96,6 +96,15 @@ def test_labels_are_yolo_shares(made):
         assert y - height / 2 >= 0 and y + height / 2 <= 1
 
 
+def test_committed_frames_are_the_first_of_the_test_split():
+    """The eight frames in tests/data/line can be made again, labels and pixels (up to JPEG)."""
+    folder = Path(__file__).parents[1] / "data/line"
+    for number, (picture, truth) in enumerate(dataset.pictures("test", 8, seed=1)):
+        kept = cv2.imread(str(folder / f"test-{number:04d}.jpg"))
+        assert np.abs(kept.astype(float) - picture).mean() < 3
+        assert (folder / f"test-{number:04d}.txt").read_text() == dataset.label_lines(truth)
+
+
 @pytest.mark.parametrize("kind", range(len(CLASSES)), ids=CLASSES)
 def test_boxes_fit_what_was_drawn(kind):
     """A defect changes the part inside its box only, and the box has no room to spare."""
