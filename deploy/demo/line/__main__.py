@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     out: Path = wanted.out
     (out / "dataset").mkdir(parents=True, exist_ok=True)
     counts = {"train": wanted.images, "val": wanted.val_images, "test": wanted.test_images}
-    for split, count in counts.items():
+    for split, count in filter(lambda wanted: wanted[1], counts.items()):
         _show(dataset.write_split(out / "dataset", split, count, wanted.seed), count, split)
     dataset.write_data_yaml(out / "dataset")
     dataset.write_png(out / "reference.png", dataset.reference(wanted.seed))
