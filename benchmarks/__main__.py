@@ -13,8 +13,10 @@ import cv2
 
 from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
+from benchmarks.export import export, subject
 from benchmarks.eyes import gate_ms, ssim_full_ms
 from benchmarks.process import whole_process
+from benchmarks.release import promoted, release_s
 from benchmarks.rows import Row
 from edge_agent.bundle import Bundle
 from edge_agent.console import table
@@ -28,6 +30,21 @@ def measure(bundle: Bundle, folder: Path, python: str, rounds: int) -> list[Row]
         gate_ms(rounds=2 * rounds),
         overhead_ms(bundle, _fresh(folder, "overhead"), rounds=rounds),
         *whole_process(bundle, _fresh(folder, "process"), python, rounds=min(rounds, 5)),
+        *builder_rows(bundle, folder, python, rounds),
+    ]
+
+
+def builder_rows(bundle: Bundle, folder: Path, python: str, rounds: int) -> list[Row]:
+    """What an ML engineer waits for."""
+    spec = bundle.manifest.input
+    what = subject(
+        _fresh(folder, "subject"), python, line.checkpoint(), max(spec.width, spec.height)
+    )
+    release = _fresh(folder, "release")
+    source, tracking = promoted(release, what.checkpoint)
+    return [
+        *export(what, _fresh(folder, "export"), python, rounds=min(rounds, 5)),
+        release_s(what, release, source, tracking),
     ]
 
 
