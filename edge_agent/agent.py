@@ -221,7 +221,7 @@ class Agent:
         if drifted == runtime.drifted:
             return []
         runtime.drifted = drifted
-        return [drift_event(runtime.name, verdict, self._config.drift.psi_max)]
+        return [drift_event(runtime.name, verdict)]
 
     def _send_system(self) -> None:
         now = self._clock()

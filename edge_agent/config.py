@@ -119,12 +119,14 @@ class Drift:
     """``[drift]``: output distribution against the profile.
 
     Attributes:
-        psi_max: population stability index above which a feature is reported.
-        min_frames: frames before there is any verdict.
+        psi_max: population stability index above which a difference matters.
+        min_frames: frames per verdict.
+        correlated_frames: neighbouring frames that show the same thing; so many are one look.
     """
 
     psi_max: float
     min_frames: int
+    correlated_frames: int
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,7 @@ def _drift(fields: Fields) -> Drift:
     drift = Drift(
         psi_max=fields.number("psi_max", 0.25, least=0.0),
         min_frames=fields.integer("min_frames", 300, least=1),
+        correlated_frames=fields.integer("correlated_frames", 10, least=1),
     )
     fields.close()
     return drift

@@ -30,15 +30,18 @@ def change_event(model: str, change: Change) -> Message:
     )
 
 
-def drift_event(model: str, verdict: DriftVerdict, psi_max: float) -> Message:
+def drift_event(model: str, verdict: DriftVerdict) -> Message:
     """``drift.suspected`` or ``drift.cleared``, with PSI per feature as evidence."""
     evidence = {f"psi_{name}": round(value, 4) for name, value in verdict.psi.items()}
     if not verdict.drifted:
         text = f"{model}: the outputs are distributed as in the profile again"
         return event("drift.cleared", "info", text, model=model, **evidence)
-    named = ", ".join(f"{name} {verdict.psi[name]:.2f}" for name in verdict.drifted)
+    named = ", ".join(
+        f"{name} {verdict.psi[name]:.2f}, allowed {verdict.limits[name]:.2f}"
+        for name in verdict.drifted
+    )
     text = (
-        f"{model}: outputs differ from the profile (PSI of {named}, allowed {psi_max:g}, over"
+        f"{model}: outputs differ from the profile (PSI of {named}, over"
         f" {verdict.frames} frames that the gate passed); suspect the scene or the model"
     )
     return event("drift.suspected", "warning", text, model=model, **evidence)

@@ -92,9 +92,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         detector=detector,
         gates=_gates(config, model, bundle, profile),
         window=WindowCounter(len(manifest.classes), manifest.decode.confidence),
-        drift=DriftMonitor(
-            profile, psi_max=config.drift.psi_max, min_frames=config.drift.min_frames
-        ),
+        drift=DriftMonitor(profile, config.drift),
         variant=manifest.variant(model.variant).id,
     )
 

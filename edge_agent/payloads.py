@@ -122,6 +122,7 @@ def output_message(
     if drift.verdict.frames:
         values["psi_frames"] = drift.verdict.frames
         values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
+        values |= {f"psi_limit_{name}": value for name, value in drift.verdict.limits.items()}
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
 
 

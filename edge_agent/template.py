@@ -66,8 +66,9 @@ model = "defects"
 
 # The outputs' distribution against the bundle's profile.
 [drift]
-# psi_max = 0.25
+# psi_max = 0.25                  # a smaller difference does not matter
 # min_frames = 300                 # frames per verdict
+# correlated_frames = 10           # neighbouring frames that show the same thing
 
 [metrics]
 # window_s = 10.0

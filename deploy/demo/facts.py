@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deploy.demo.recorder import Received, Recording
+from edge_agent.histogram import OUTPUT_FEATURES
 from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM
 from edge_agent.slots import State
 
@@ -92,14 +93,15 @@ def points(messages: Sequence[Received], field: str) -> list[tuple[float, float]
     return [(m.t, float(m.payload[field])) for m in messages if field in m.payload]
 
 
-def worst_psi(recording: Recording) -> list[tuple[float, float]]:
-    """The largest PSI of any feature, per window that had one."""
+def worst_drift(recording: Recording) -> list[tuple[float, float]]:
+    """The largest PSI of any feature over its own limit, per window that had one; 1 is reported."""
     found = []
     for message in recording.of(METRICS_OUTPUT):
+        fields = message.payload
         values = [
-            float(v)
-            for name, v in message.payload.items()
-            if name.startswith("psi_") and name != "psi_frames"
+            float(fields[f"psi_{name}"]) / float(fields[f"psi_limit_{name}"])
+            for name in OUTPUT_FEATURES
+            if f"psi_{name}" in fields
         ]
         if values:
             found.append((message.t, max(values)))

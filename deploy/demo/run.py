@@ -13,7 +13,7 @@ import click
 
 from deploy.demo import facts
 from deploy.demo.page.report import Picture, render
-from deploy.demo.stage import PSI_MAX, Stage
+from deploy.demo.stage import Stage
 from deploy.demo.story import Story
 from edge_agent.errors import OutpostError
 
@@ -93,7 +93,6 @@ def write_reports(stage: Stage, story: Story, document: dict[str, Any]) -> None:
         story.recording,
         pictures(stage, story),
         ssim_min=threshold_from_profile(profile),
-        psi_max=PSI_MAX,
     )
     (stage.out / "report.html").write_text(page, encoding="utf-8")
 

@@ -18,7 +18,6 @@ from edge_agent.errors import OutpostError
 
 GROUP = "line-1"
 DEVICE = "line-1-cam-1"
-PSI_MAX = 0.25
 
 # Short windows and polls, so that a person can watch; a site keeps the defaults.
 _CONFIG = """\
@@ -52,7 +51,6 @@ model = "defects"
 queue = 16
 
 [drift]
-psi_max = {psi_max}
 min_frames = 100
 
 [metrics]
@@ -130,7 +128,6 @@ class Stage:
             repository=self.repo.as_uri(),
             group=GROUP,
             camera=self.out / "camera.mp4",
-            psi_max=PSI_MAX,
         )
         self.config.write_text(text, encoding="utf-8")
         for name in ("edge-agent", "registry-sync"):

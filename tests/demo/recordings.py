@@ -69,5 +69,6 @@ def story() -> Recording:
         script.say(second, "up/metrics/input", version, ssim_p50=ssim, ssim_min=ssim - 0.02)
         if second % 10 == 0:
             psi = 2.4 if version == 4 else 0.08
-            script.say(second, "up/metrics/output", version, psi_score=psi, psi_class=psi / 2)
+            script.say(second, "up/metrics/output", version, psi_score=psi, psi_class=psi / 2,
+                       psi_limit_score=0.9, psi_limit_class=0.8)  # fmt: skip
     return script.recording

@@ -91,7 +91,7 @@ def page(tmp_path, recording):
     image = tmp_path / "frame.jpg"
     cv2.imwrite(str(image), np.full((48, 64, 3), 90, np.uint8))
     pictures = [Picture(image, "<script>alert(1)</script>")]
-    return render(report(recording), recording, pictures, ssim_min=0.55, psi_max=0.25)
+    return render(report(recording), recording, pictures, ssim_min=0.55)
 
 
 def test_the_page_is_one_self_contained_file(tmp_path):

@@ -64,11 +64,14 @@ def test_the_agent_compares_with_its_variants_profile(two, tmp_path, variant, dr
         "device": {"id": "one", "data": str(tmp_path), "run": str(tmp_path)},
         "model": [{"name": "tiny", "variant": variant}],
         "camera": [{"id": "c", "source": "dir:x", "model": "tiny"}],
-        "drift": {"min_frames": 30, "psi_max": 1.0},
+        "drift": {"min_frames": 30, "psi_max": 1.0, "correlated_frames": 1},
     }
     config = parse(document, tmp_path / "agent.toml")
     loaded = load_release(config, config.models[0], two.root)
-    verdict = loaded.drift.update(Profile.read(two.root / "profile.json").histograms)
+    block = Profile.read(two.root / "profile.json").histograms
+    for _ in range(4):  # the same 40 frames sixteen times: far more than chance
+        block.merge(block)
+    verdict = loaded.drift.update(block)
     assert verdict is not None and "score" in verdict.psi
     assert ("score" in verdict.drifted) == drifted
     loaded.detector.close()

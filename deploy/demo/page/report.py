@@ -33,7 +33,6 @@ def render(
     pictures: Sequence[Picture],
     *,
     ssim_min: float | None,
-    psi_max: float,
 ) -> str:
     """Build the page.
 
@@ -42,7 +41,6 @@ def render(
         recording: everything that was received.
         pictures: frames to show.
         ssim_min: the gate's threshold, drawn as a limit.
-        psi_max: the drift threshold, drawn as a limit.
     """
     end = float(document["duration_s"])
     steps = [step for step in facts.transitions(recording) if step.target in _SHOWN]
@@ -58,7 +56,7 @@ def render(
         f" {escape(str(document['broker']))} broker from the processes that a device runs.</p>",
         _figures(document),
         "<h2>What ran, and how it was</h2>",
-        f'<div class="card">{_timeline(recording, end, steps, faults, ssim_min, psi_max)}</div>',
+        f'<div class="card">{_timeline(recording, end, steps, faults, ssim_min)}</div>',
         "<h2>What was decided, and why</h2>",
         f'<div class="card">{_table(steps, faults)}</div>',
         "<h2>What the models saw</h2>",
@@ -100,7 +98,6 @@ def _timeline(
     steps: Sequence[facts.Transition],
     faults: Sequence[tuple[float, float, str]],
     ssim_min: float | None,
-    psi_max: float,
 ) -> str:
     system, inputs = recording.of(METRICS_SYSTEM), recording.of(METRICS_INPUT)
     marks = [
@@ -108,8 +105,8 @@ def _timeline(
         for number, step in enumerate(steps, 1)
     ]
     limits = [(ssim_min, f"least allowed {ssim_min:.2f}")] if ssim_min is not None else []
-    psi = facts.worst_psi(recording)
-    top = max([value for _, value in psi] + [psi_max * 1.6])
+    psi = facts.worst_drift(recording)
+    top = max([value * 1.08 for _, value in psi] + [1.3])
     return timeline(
         end=end,
         bands=[Band(a, b, f"v{v}", f"v{v}") for a, b, v in facts.running(recording, end)],
@@ -132,11 +129,11 @@ def _timeline(
                 limits=limits,
             ),
             Panel(
-                "Largest PSI against the bundle's profile",
-                [Series("of all output features", "a", psi, gap_s=30.0)],
+                "PSI against the bundle's profile, over its limit",
+                [Series("largest of all output features", "a", psi, gap_s=30.0)],
                 low=0.0,
                 high=top,
-                limits=[(psi_max, f"reported above {psi_max:g}")],
+                limits=[(1.0, "reported above 1")],
             ),
         ],
     )
