@@ -61,7 +61,8 @@ class Storage:
         if self._values is None:
             raw, name = self._archive.read(self._entry), STORAGE_DTYPES[self.kind]
             if name == _BFLOAT16:
-                wide = np.frombuffer(raw, "<u2").astype("<u4") << np.uint32(16)
+                wide = np.frombuffer(raw, "<u2").astype("<u4")
+                wide <<= np.uint32(16)  # in place: these may be hundreds of megabytes
                 self._values = wide.view("<f4")
             else:
                 self._values = np.frombuffer(raw, name)

@@ -71,12 +71,29 @@ def test_the_corpus_is_armed(tmp_path):
 def test_the_corpus_is_refused_in_little_time_and_memory(tmp_path):
     """Each within 2 s (of CPU: the machine may be busy), all in one process below 300 MB."""
     paths = [forge(tmp_path / f"{i}.pt", value) for i, (value, _) in enumerate(CORPUS.values())]
+    paths += bombs(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *paths], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout)
     assert measured["slowest_s"] < 2 and measured["peak_mb"] < 300
+
+
+def bombs(folder: Path) -> list[Path]:
+    """Small files that unpack to a lot: a storage, a pickle; and one that is cut off."""
+    zeros, pickle = b"\0" * (260 * 2**20), b"\x80\x02" + b"N" * (17 * 2**20)
+    good = dump({"model": network()})
+    storage = Dump(good.pickle, good.storages | {"bomb": zeros})
+    made = [
+        write_archive(folder / "storage.pt", storage, packed=("data/bomb",)),
+        write_archive(folder / "pickle.pt", Dump(pickle, {}), packed=("data.pkl",)),
+    ]
+    whole = made[0].read_bytes()
+    cut = folder / "cut.pt"
+    cut.write_bytes(whole[: len(whole) // 2])
+    assert made[0].stat().st_size < 3 * 2**20
+    return [*made, cut]
 
 
 def test_calls_do_not_copy_what_they_are_given(tmp_path):

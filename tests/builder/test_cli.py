@@ -13,7 +13,7 @@ import time
 import pytest
 
 from builder.cli import main
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, hash_file
 from edge_agent.checked import canonical_json
 from tests.builder.squares import write_squares
 
@@ -157,6 +157,21 @@ def test_bundle_that_lies_is_refused_by_verify(frames, tmp_path, capsys):
     output = capsys.readouterr()
     assert json.loads(output.out)["ok"] is False
     assert "NaN or Inf" in output.err
+
+
+def test_the_same_call_makes_the_same_bytes(squares, frames, tmp_path):
+    """Two processes with other hash seeds: every file of the two bundles has the same SHA-256."""
+    found = []
+    for seed in ("1", "2"):
+        output = tmp_path / seed / "bundle"
+        command = [sys.executable, "-m", "builder", "build", str(squares), "-o", str(output)]
+        command += ["--reference-data", str(frames), "--reference-image", str(frames / "0000.png")]
+        command += ["--precision", "fp32,fp16", "--prove", "never"]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        files = {path.relative_to(output): path for path in output.rglob("*") if path.is_file()}
+        found.append({str(name): hash_file(path) for name, path in files.items()})
+    assert found[0] == found[1] and len(found[0]) > 15
 
 
 @pytest.mark.parametrize("command", [[], ["build"], ["publish"], ["repo", "init"]])
