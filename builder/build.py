@@ -24,6 +24,7 @@ from builder.accuracy.labels import Labels, read_labels
 from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import looks_at
 from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
 from builder.golden import Choice, choose_frames, unseen_classes
@@ -95,6 +96,8 @@ def build(
         tell.say(f"{version.uri}: taking {version.choice}")
         built = _Build(work / "bundle", version, options, tell)
         proof, choices, outcome = built.run()
+        if options.engine is not None:  # not part of the bundle, but there with it in one step
+            compile_variants(Bundle.open(built.root), options.engine, tell)
         bundle = pack.install(built.root, output)
     return Built(bundle, version, proof, choices, tell.warnings, outcome)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli_dataset import dataset
+from builder.cli_engine import ENGINES, compile_command
 from builder.cli_look import diff, inspect
 from builder.cli_sign import sign
 from edge_agent import __version__
@@ -93,6 +94,12 @@ def cli() -> None:
     show_default=True,
     help="Images per run of the graph.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="Compile the variants too: for the GPU here, or (trt-rtx) for named ones.",
+)
+@click.option("--compute-capability", help="Named GPUs for trt-rtx, like 8.6,8.9.")
 @click.option("--allow-nonfinite", is_flag=True, help="Build weights with NaN, to test devices.")
 @_JSON
 def build(
@@ -119,14 +126,24 @@ def build(
 
 
 def build_options(
-    *, imgsz: str | None, model_version: int | None, precision: str, **given: Any
+    *,
+    imgsz: str | None,
+    model_version: int | None,
+    precision: str,
+    engine: str | None,
+    compute_capability: str | None,
+    **given: Any,
 ) -> BuildOptions:
     """What ``build`` was given, as its options; ``watch`` takes the same."""
+    from builder.engines import engine_options
     from builder.options import BuildOptions, parse_precisions, parse_size
 
     size = parse_size(imgsz) if imgsz else None
     chosen = parse_precisions(precision)
-    return BuildOptions(size=size, version=model_version, precisions=chosen, **given)
+    engines = engine_options(engine, compute_capability)
+    return BuildOptions(
+        size=size, version=model_version, precisions=chosen, engine=engines, **given
+    )
 
 
 @contextmanager
@@ -284,6 +301,7 @@ def repo_refresh(repo: Path, keys: Path | None) -> None:
 cli.add_command(dataset)
 cli.add_command(inspect)
 cli.add_command(diff)
+cli.add_command(compile_command)
 cli.add_command(sign)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -34,14 +35,15 @@ def compile_command(
     as_json: bool,
 ) -> None:
     """Compile the variants of BUNDLE into its engines folder, which is no part of it."""
-    from builder.engines import EngineOptions, compile_variants, parse_capabilities, shown
+    from builder.engines import compile_variants, engine_options, shown
     from builder.progress import Terminal
     from edge_agent.bundle import Bundle
 
     opened = Bundle.open(bundle)
     opened.verify()
-    wanted = parse_capabilities(compute_capability) if compute_capability else ()
-    options = EngineOptions(engine, wanted, workspace_mb, memory_mb)
+    options = engine_options(engine, compute_capability)
+    assert options is not None
+    options = replace(options, workspace_mb=workspace_mb, memory_mb=memory_mb)
     made = compile_variants(opened, options, Terminal())
     if as_json:
         print(json.dumps({"bundle": str(bundle), "engines": shown(made, opened.root)}, indent=2))

@@ -59,6 +59,21 @@ def parse_capabilities(text: str) -> tuple[str, ...]:
     return names
 
 
+def engine_options(kind: str | None, capabilities: str | None) -> EngineOptions | None:
+    """What a command was told, as options; None when nothing is to be compiled.
+
+    Raises:
+        UsageError: capabilities without an engine, or for one that takes none.
+    """
+    if kind is None and capabilities:
+        raise UsageError("--compute-capability goes with --engine trt-rtx")
+    if kind == "tensorrt" and capabilities:
+        raise UsageError("--engine tensorrt compiles for the GPU of this machine, no named one")
+    if kind is None:
+        return None
+    return EngineOptions(kind, parse_capabilities(capabilities) if capabilities else ())
+
+
 def compile_variants(bundle: Bundle, options: EngineOptions, tell: Progress) -> list[Compiled]:
     """Compile every variant that is for a GPU, for every capability; what is there is kept.
 

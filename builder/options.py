@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from builder.engines import EngineOptions
 from edge_agent.bundle import PRECISIONS, DecodeSpec, InputSpec, Tolerance
 from edge_agent.errors import UsageError
 
@@ -40,6 +41,7 @@ class BuildOptions:
         strict: fail when a precision that was named does not pass.
         saliency: measure what the model looks at; implied by ``previous``.
         previous: bundle of the version before, to compare that with.
+        engine: what to compile beside the bundle, None for nothing.
     """
 
     size: tuple[int, int] | None = None
@@ -57,6 +59,7 @@ class BuildOptions:
     strict: bool = False
     saliency: bool = False
     previous: Path | None = None
+    engine: EngineOptions | None = None
 
 
 def preprocessing(height: int, width: int) -> InputSpec:

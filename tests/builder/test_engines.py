@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from builder.build import build
-from builder.engines import EngineOptions, compile_variants, parse_capabilities
+from builder.engines import EngineOptions, compile_variants, engine_options, parse_capabilities
 from builder.options import BuildOptions
 from builder.progress import Remembering, Silent
 from edge_agent.bundle import Bundle
@@ -66,6 +66,32 @@ def test_a_capability_that_no_module_has(three):
     """The variant and the reason."""
     with pytest.raises(ModelError, match=r"fp32\.onnx: trt-rtx: no compute capability 5\.3"):
         compile_variants(three, EngineOptions("trt-rtx", ("5.3",)), Remembering(Silent()))
+
+
+def test_a_build_compiles_too(squares, tmp_path):
+    """Engines are there with the bundle, which is whole."""
+    options = BuildOptions(prove="never", engine=EngineOptions("trt-rtx", ("8.9",)))
+    bundle = build(str(squares), tmp_path / "bundle", options).bundle
+    bundle.verify()
+    assert len(list((bundle.root / "engines").glob("*/model.engine"))) == 1
+
+
+def test_a_build_that_cannot_compile_leaves_nothing(squares, tmp_path):
+    """Not even the bundle: it was asked for with its engine."""
+    options = BuildOptions(prove="never", engine=EngineOptions("trt-rtx", ("5.3",)))
+    with pytest.raises(ModelError, match="no compute capability"):
+        build(str(squares), tmp_path / "bundle", options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_do_not_go_together():
+    """Each says what does."""
+    assert engine_options(None, None) is None
+    assert engine_options("trt-rtx", "8.6") == EngineOptions("trt-rtx", ("8.6",))
+    with pytest.raises(UsageError, match="goes with --engine trt-rtx"):
+        engine_options(None, "8.6")
+    with pytest.raises(UsageError, match="GPU of this machine"):
+        engine_options("tensorrt", "8.6")
 
 
 def test_capabilities():
