@@ -34,6 +34,8 @@ def exportable(checkpoint: Checkpoint) -> Checkpoint:
         raise UsageError(f"--exporter ultralytics: {MISSING}")
     if checkpoint.path.suffix.lower() == ".onnx":
         raise UsageError(f"{checkpoint.path}: is exported already; build it without --exporter")
+    if checkpoint.path.suffix.lower() == ".onnx":
+        raise UsageError(f"{checkpoint.path}: is a graph already; build it without --exporter")
     if checkpoint.head == "yolov5-anchor":
         raise UsageError(
             f"{checkpoint.path}: ultralytics cannot load classic YOLOv5 checkpoints; build it"

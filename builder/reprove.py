@@ -1,24 +1,33 @@
-"""Repeat the proof of a finished bundle against the checkpoint it was made from."""
+"""Repeat, or add, the proof of a finished bundle against the checkpoint it was made from."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from builder import pack
 from builder.checkpoint import read_checkpoint
 from builder.images import read_picture
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
-from builder.runner import Runner
-from edge_agent.bundle import Bundle
+from builder.runner import Runner, Shot
+from edge_agent.bundle import MANIFEST_NAME, Bundle
+from edge_agent.decode import Floats
 from edge_agent.errors import UsageError
-from edge_agent.golden import Golden
+from edge_agent.golden import Golden, GoldenFrame
 
 
-def prove(bundle: Bundle, checkpoint: Path) -> Parity:
+def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Parity, Bundle]:
     """Compare the bundle's fp32 graph with PyTorch on its golden frames.
 
     Args:
         bundle: its hashes are checked first.
         checkpoint: the ``.pt`` file; must be the one that the manifest names.
+        write: make PyTorch the golden set's reference, as a build with it would have done; the
+            bundle is replaced in one step and has another digest then.
+
+    Returns:
+        The proof, and the bundle as it is now.
 
     Raises:
         UsageError: PyTorch is not installed, or the checkpoint is another one.
@@ -35,11 +44,47 @@ def prove(bundle: Bundle, checkpoint: Path) -> Parity:
             f" ({str(wanted)[:12]}…)"
         )
     runner = Runner(bundle.manifest, bundle.path(bundle.manifest.variant("fp32").path))
-    shots = [
-        runner.shot(read_picture(bundle.path(frame.file))) for frame in Golden.read(bundle).frames
-    ]
+    files = [frame.file for frame in Golden.read(bundle).frames]
+    shots = [runner.shot(read_picture(bundle.path(file))) for file in files]
     outputs = run_reference(checkpoint, [shot.tensor for shot in shots])
     limit = EXPORTED_LIMIT if bundle.manifest.source.get("exporter") else LIMIT
     proof = parity([shot.raw for shot in shots], outputs, bundle.manifest.head, limit=limit)
     check(proof, str(bundle.root))
-    return proof
+    if not write:
+        return proof, bundle
+    return proof, _rewrite(bundle, proof, _golden(runner, files, shots, outputs))
+
+
+def _golden(
+    runner: Runner, files: Sequence[str], shots: Sequence[Shot], outputs: Sequence[Floats]
+) -> Golden:
+    """The golden set with PyTorch's detections, down to half of the confidence like a build's."""
+    least = runner.manifest.decode.confidence / 2
+    found = [
+        runner.detections(output, shot.placement)[0]
+        for shot, output in zip(shots, outputs, strict=True)
+    ]
+    return Golden(
+        tuple(
+            GoldenFrame(file, rows[rows[:, 4] > least])
+            for file, rows in zip(files, found, strict=True)
+        )
+    )
+
+
+def _rewrite(bundle: Bundle, proof: Parity, golden: Golden) -> Bundle:
+    """The bundle with another golden set and proof; everything else stays as it is."""
+    document = dict(bundle.manifest.document)
+    document["golden"] = {**document["golden"], "reference": "pytorch"}
+    document["variants"] = [
+        {**one, "parity": proof.document()} if one["id"] == "fp32" else one
+        for one in document["variants"]
+    ]
+    with pack.workspace(bundle.root) as work:
+        root = work / "bundle"
+        shutil.copytree(bundle.root, root, ignore=shutil.ignore_patterns("engines", MANIFEST_NAME))
+        pack.put(root, bundle.manifest.golden.path, golden.to_bytes())
+        pack.finish(root, document)
+        if (engines := bundle.root / "engines").is_dir():
+            shutil.copytree(engines, root / "engines")  # a cache beside the bundle's own files
+        return pack.install(root, bundle.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,4 +107,9 @@ def test_classic_checkpoints_are_proven(frames, tmp_path):
     assert built.proof is not None and built.proof.worst <= 1e-6
     assert built.bundle.manifest.golden.reference == "pytorch"
     assert selftest.run(built.bundle).ok
-    assert prove(built.bundle, classic).worst == built.proof.worst
+    later = build(str(classic), tmp_path / "later", replace(options, prove="never")).bundle
+    assert later.manifest.golden.reference == "fp32-graph"
+    proof, later = prove(later, classic, write=True)
+    assert proof.worst == built.proof.worst
+    assert later.manifest.digest == built.bundle.manifest.digest  # as if built with PyTorch
+    later.verify()
