@@ -7,11 +7,8 @@ but its MLflow version could not be tagged (run it again: it only completes the 
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +18,8 @@ from builder.cli_dataset import dataset
 from builder.cli_engine import ENGINES, compile_command
 from builder.cli_look import diff, inspect
 from builder.cli_sign import sign
+from builder.cli_watch import watch_command
+from builder.config_file import apply_config
 from edge_agent import __version__
 from edge_agent.console import debug_option, run_cli
 
@@ -75,7 +74,12 @@ def cli() -> None:
 )
 @click.option("--labels", type=_PATH, help="Folder of YOLO labels of the reference data: mAP.")
 @click.option(
-    "--config", "limits", type=_PATH, help="TOML with what a variant may lose: docs/formats.md."
+    "--config",
+    "limits",
+    type=_PATH,
+    is_eager=True,
+    callback=apply_config,
+    help="TOML with these options, and what a variant may lose: docs/formats.md.",
 )
 @click.option("--strict", is_flag=True, help="Fail when a precision that is named does not pass.")
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
@@ -112,13 +116,15 @@ def build(
 ) -> None:
     """Build the bundle of SOURCE.
 
-    SOURCE is models:/NAME@ALIAS, models:/NAME/3, models:/NAME/Production or a .pt file.
+    SOURCE is models:/NAME@ALIAS, models:/NAME/3, models:/NAME/Production, runs:/ID/PATH, a .pt or
+    an .onnx file.
     """
     from builder.build import build as build_bundle
     from builder.progress import Terminal
+    from builder.terminate import tidy_when_terminated
 
     options = build_options(imgsz=imgsz, **given)
-    with _tidy_when_terminated():
+    with tidy_when_terminated():
         built = build_bundle(
             source, output, options, tracking_uri=tracking_uri, progress=Terminal()
         )
@@ -144,23 +150,6 @@ def build_options(
     return BuildOptions(
         size=size, version=model_version, precisions=chosen, engine=engines, **given
     )
-
-
-@contextmanager
-def _tidy_when_terminated() -> Iterator[None]:
-    """SIGTERM (systemd, containers) ends like Ctrl-C: nothing half stays behind."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _built(built: Built) -> dict[str, Any]:
@@ -253,8 +242,11 @@ def publish(
         Bundle.open(bundle), repo, keys or default_keys(repo), tracking_uri=tracking_uri, tag=tag
     )
     made = done.published
+    for warning in done.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if as_json:
-        print(_json({**vars(made), "tags": dict(done.tags), "registry_error": done.registry_error}))
+        told = {"registry_error": done.registry_error, "warnings": list(done.warnings)}
+        print(_json({**vars(made), "tags": dict(done.tags), **told}))
     else:
         print(
             f"{repo}: {made.name} {made.version}, digest {made.digest}, {made.new_blobs} new blobs"
@@ -304,6 +296,7 @@ def repo_refresh(repo: Path, keys: Path | None) -> None:
 
 
 cli.add_command(dataset)
+cli.add_command(watch_command(build, build_options))
 cli.add_command(inspect)
 cli.add_command(diff)
 cli.add_command(compile_command)

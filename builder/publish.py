@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.sources.reference import parse_reference
 from builder.sources.registry import Registry
 from builder.sources.version import utc_text
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, Manifest
 from edge_agent.errors import RegistryError, UsageError
 from edge_agent.release_repo import Published, ReleaseRepository
 
@@ -27,11 +27,13 @@ class Publication:
         published: by the release repository.
         tags: on the model version now; empty when it has none.
         registry_error: why the registry could not be told, or "".
+        warnings: what consumers of the model should know.
     """
 
     published: Published
     tags: Mapping[str, str]
     registry_error: str
+    warnings: tuple[str, ...] = ()
 
 
 def publish(
@@ -52,14 +54,47 @@ def publish(
         BundleError: when the bundle is damaged.
         RepositoryError: when the version is published otherwise, or a key is missing.
     """
-    published = ReleaseRepository.open(repo, keys).publish_release(bundle)
+    repository = ReleaseRepository.open(repo, keys)
+    warnings = news(repository, bundle.manifest)
+    published = repository.publish_release(bundle)
     source = bundle.manifest.source.get("uri", "")
     if not tag or not isinstance(source, str) or not source.startswith("models:"):
-        return Publication(published, {}, "")
+        return Publication(published, {}, "", warnings)
     try:
-        return Publication(published, _tag(source, published, tracking_uri), "")
+        return Publication(published, _tag(source, published, tracking_uri), "", warnings)
     except (RegistryError, UsageError) as error:
-        return Publication(published, {}, str(error))
+        return Publication(published, {}, str(error), warnings)
+
+
+def news(repository: ReleaseRepository, manifest: Manifest) -> tuple[str, ...]:
+    """What differs from the version that was published before, where consumers depend on it.
+
+    Raises:
+        RepositoryError: when the version before cannot be read.
+    """
+    versions = [one.version for one in repository.releases() if one.name == manifest.name]
+    earlier = [version for version in versions if version < manifest.version]
+    if not earlier:
+        return ()
+    before = repository.release(manifest.name, max(earlier))
+    change = class_changes(before.classes, manifest.classes)
+    return (f"classes differ from version {before.version}: {change}",) if change else ()
+
+
+def class_changes(before: Sequence[str], after: Sequence[str]) -> str:
+    """How a list of classes changed, in words; "" when it did not.
+
+    Numbers are what programs often use, so a class that only moved counts.
+    """
+    gone = [name for name in before if name not in after]
+    new = [name for name in after if name not in before]
+    moved = [
+        f"{name} ({before.index(name)} is now {after.index(name)})"
+        for name in after
+        if name in before and before.index(name) != after.index(name)
+    ]
+    parts = (("without", gone), ("new", new), ("renumbered", moved))
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names)
 
 
 def _tag(source: str, published: Published, tracking_uri: str | None) -> dict[str, str]:

@@ -67,7 +67,8 @@ def read_limits(path: Path | None) -> Mapping[str, Limits]:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error})") from None
-    fields = Fields(document)
+    # Plain values beside the table are options of the command: builder.config_file.
+    fields = Fields({key: one for key, one in document.items() if isinstance(one, dict)})
     limits = dict(DEFAULTS)
     if fields.has("limits"):
         tables = fields.table("limits")

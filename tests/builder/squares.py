@@ -17,13 +17,16 @@ from tests.bundles import CLASSES
 IMAGE_SIZE = 64
 
 
-def write_squares(path: Path, *, tilt: float = 0.0, nan: bool = False) -> Path:
+def write_squares(
+    path: Path, *, tilt: float = 0.0, nan: bool = False, names: tuple[str, ...] = CLASSES
+) -> Path:
     """Write the checkpoint.
 
     Args:
         path: of the ``.pt`` file.
         tilt: added to every class score's logit, to make another version.
         nan: spoil one weight.
+        names: of the three classes.
     """
     colour = np.full((3, 3, 4, 4), -5.0, "<f4")
     colour[range(3), range(3)] = 10.0
@@ -38,8 +41,9 @@ def write_squares(path: Path, *, tilt: float = 0.0, nan: bool = False) -> Path:
     bins[1::16] = 12.0  # nearly all of the distribution in bin 1: one cell to each side
     layers = [_conv(colour / 16), _conv(mean)]
     head = _head(_conv2d(sides, bins), _conv2d(score, np.full(3, tilt - 6.0, "<f4")))
-    names = dict(enumerate(CLASSES))
-    model = network(layers, last=head, names=names, yaml={"nc": 3, "ch": 3}, save=[1])
+    model = network(
+        layers, last=head, names=dict(enumerate(names)), yaml={"nc": 3, "ch": 3}, save=[1]
+    )
     record = {
         "epoch": -1,
         "model": None,
