@@ -23,6 +23,7 @@ from builder.accuracy import coco
 from builder.accuracy.labels import Labels, read_labels
 from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import looks_at
+from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
@@ -225,7 +226,8 @@ class _Build:
         exported = self.options.exporter == "ultralytics"
         limit = EXPORTED_LIMIT if exported else LIMIT
         proof = parity([shot.raw for shot in shots], outputs, self.manifest.head, limit=limit)
-        check(proof, str(self.checkpoint.path))
+        path, tensor = self.checkpoint.path, shots[0].tensor
+        check(proof, str(path), lambda: first_difference(self.root / MODEL_PATH, path, tensor))
         self.tell.say(f"equal to PyTorch to {proof.worst:.1e} on {proof.frames} frames")
         for shot, output in zip(shots, outputs, strict=True):
             shot.raw = output

@@ -7,7 +7,7 @@ and are taken relative to the largest one; scores are probabilities and are take
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +107,20 @@ def _rows(raw: Floats, head: str) -> npt.NDArray[np.float64]:
     return np.asarray(raw[0].T if head == "yolov5-anchor" else raw[0], np.float64)
 
 
-def check(proof: Parity, where: str) -> None:
-    """Refuse a graph that is not the original; raises `ModelError`."""
+def check(proof: Parity, where: str, blame: Callable[[], str] = str) -> None:
+    """Refuse a graph that is not the original.
+
+    Args:
+        proof: what was measured.
+        where: what to call the model in the message.
+        blame: asked only then: which layer it is (`builder.blame`).
+
+    Raises:
+        ModelError: it differs by more than its limit.
+    """
     if proof.worst > proof.limit:
         raise ModelError(
             f"{where}: the graph differs from PyTorch by {proof.worst:.1e} (at most"
-            f" {proof.limit:.0e} is allowed); this is a fault of what wrote the graph, please"
-            " report it with the checkpoint"
+            f" {proof.limit:.0e} is allowed){blame()}; this is a fault of what wrote the graph,"
+            " please report it with the checkpoint"
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder import pack
+from builder.blame import first_difference
 from builder.checkpoint import read_checkpoint
 from builder.images import read_picture
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
@@ -43,13 +44,15 @@ def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Par
             f"{checkpoint}: SHA-256 {read.sha256[:12]}… is not the checkpoint of this bundle"
             f" ({str(wanted)[:12]}…)"
         )
-    runner = Runner(bundle.manifest, bundle.path(bundle.manifest.variant("fp32").path))
+    model = bundle.path(bundle.manifest.variant("fp32").path)
+    runner = Runner(bundle.manifest, model)
     files = [frame.file for frame in Golden.read(bundle).frames]
     shots = [runner.shot(read_picture(bundle.path(file))) for file in files]
     outputs = run_reference(checkpoint, [shot.tensor for shot in shots])
     limit = EXPORTED_LIMIT if bundle.manifest.source.get("exporter") else LIMIT
     proof = parity([shot.raw for shot in shots], outputs, bundle.manifest.head, limit=limit)
-    check(proof, str(bundle.root))
+    tensor = shots[0].tensor
+    check(proof, str(bundle.root), lambda: first_difference(model, checkpoint, tensor))
     if not write:
         return proof, bundle
     return proof, _rewrite(bundle, proof, _golden(runner, files, shots, outputs))

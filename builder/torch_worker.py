@@ -3,6 +3,7 @@
 ::
 
     python -m builder.torch_worker run CKPT IN.npy OUT.npy
+    python -m builder.torch_worker layers CKPT IN.npy OUT.npz
     python -m builder.torch_worker export CKPT OUT.onnx HEIGHT WIDTH BATCH
 
 PyTorch and ultralytics change settings of the process that imports them, and unpickle. So this runs
@@ -14,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def run(checkpoint: str, tensors: str, output: str) -> None:
@@ -30,6 +32,33 @@ def run(checkpoint: str, tensors: str, output: str) -> None:
             raw = model(torch.from_numpy(tensor[None]))
             rows.append((raw if isinstance(raw, torch.Tensor) else raw[0]).numpy())
     np.save(output, np.concatenate(rows))
+
+
+def layers(checkpoint: str, tensor: str, output: str) -> None:
+    """Run one tensor and save what each layer gives, in order, as ``NUMBER CLASS``."""
+    import numpy as np
+    import torch
+
+    from builder.original import load_original
+
+    model = load_original(Path(checkpoint))
+    made: dict[str, Any] = {}
+
+    def watch(name: str, layer: Any) -> None:
+        inner = layer.forward
+
+        def forward(*inputs: Any) -> Any:
+            result = inner(*inputs)
+            made[name] = result.numpy() if isinstance(result, torch.Tensor) else np.empty(0)
+            return result
+
+        layer.forward = forward
+
+    for number, layer in enumerate(model.model):
+        watch(f"{number} {type(layer).__name__}", layer)
+    with torch.inference_mode():
+        model(torch.from_numpy(np.load(tensor, allow_pickle=False)))
+    np.savez(output, **made)
 
 
 def export(checkpoint: str, output: str, height: str, width: str, batch: str) -> None:
@@ -51,5 +80,5 @@ def export(checkpoint: str, output: str, height: str, width: str, batch: str) ->
 
 
 if __name__ == "__main__":
-    verbs: dict[str, Callable[..., None]] = {"run": run, "export": export}
+    verbs: dict[str, Callable[..., None]] = {"run": run, "layers": layers, "export": export}
     verbs[sys.argv[1]](*sys.argv[2:])
