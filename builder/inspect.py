@@ -69,13 +69,22 @@ def _variants(bundle: Bundle) -> str:
 def proof_text(variant: Variant) -> str:
     """How far a variant was from its reference, in words."""
     parity = variant.parity
-    if parity.get("reference") != "pytorch":
-        return "not compared with PyTorch"
-    return (
-        f"PyTorch on {parity.get('frames', '?')} frames: boxes"
-        f" {parity.get('max_relative_box_difference', '?')}, scores"
-        f" {parity.get('max_score_difference', '?')}"
-    )
+    texts = []
+    if parity.get("reference") == "pytorch":
+        texts.append(
+            f"PyTorch on {parity.get('frames', '?')} frames: boxes"
+            f" {parity.get('max_relative_box_difference', '?')}, scores"
+            f" {parity.get('max_score_difference', '?')}"
+        )
+    if "agreement" in parity:
+        texts.append(
+            f"{parity['agreement']:.1%} of {parity.get('boxes', '?')} boxes agree with fp32"
+        )
+    if "map50_95" in parity:
+        texts.append(
+            f"mAP50-95 {parity['map50_95']:.3f}, loses {parity.get('map50_95_loss_points', '?')}"
+        )
+    return "; ".join(texts) or "not compared with PyTorch"
 
 
 def human(size: float) -> str:

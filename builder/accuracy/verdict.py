@@ -81,8 +81,8 @@ class Measured:
                 "labelled_objects": self.after.objects,
                 "map50": round(self.after.map50, 4),
                 "map50_95": round(self.after.map50_95, 4),
-                "map50_loss_points": round(self.map50_loss or 0.0, 2),
-                "map50_95_loss_points": round(self.map_loss or 0.0, 2),
+                "map50_loss_points": _points(self.map50_loss),
+                "map50_95_loss_points": _points(self.map_loss),
             }
         return document
 
@@ -161,6 +161,10 @@ def render(measured: Sequence[Measured]) -> str:
         "mAP50", "mAP50-95", "loss",
     )  # fmt: skip
     return table(head, rows)
+
+
+def _points(value: float | None) -> float:
+    return round(value or 0.0, 2) + 0.0  # never -0.0
 
 
 def _digits(value: float) -> float:

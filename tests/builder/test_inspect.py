@@ -47,6 +47,15 @@ def test_proof_in_words():
     assert text == "PyTorch on 12 frames: boxes 3e-07, scores 1e-07"
 
 
+def test_proof_of_a_variant_in_words():
+    """How many boxes agree, and what it costs in mAP."""
+    parity = {"reference": "fp32-graph", "boxes": 658, "agreement": 0.997}
+    variant = Variant("int8", "int8", "model/int8.onnx", 17, parity)
+    assert proof_text(variant) == "99.7% of 658 boxes agree with fp32"
+    parity |= {"map50_95": 0.5653, "map50_95_loss_points": 0.4}
+    assert proof_text(variant).endswith("; mAP50-95 0.565, loses 0.4")
+
+
 def test_human():
     """Bytes in powers of ten."""
     assert [human(size) for size in (0, 999, 1000, 4_522_853, 7e9, 3e13)] == [

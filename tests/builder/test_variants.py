@@ -14,6 +14,7 @@ from edge_agent.detector import Detector
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.profile import Profile
 from tests.bundles import HEIGHT, WIDTH, frame
+from tests.schemas import faults
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,7 @@ def test_a_variant_outside_its_limits_is_left_out(squares, frames, tmp_path):
     made = build(str(squares), tmp_path / "b", BuildOptions(**options, limits=limits))
     (entry,) = made.bundle.manifest.document["left_out"]
     assert "drift" in entry["why"] and entry["parity"]["images"] == 24
+    assert faults("manifest", json.loads((made.bundle.root / "manifest.json").read_text())) == []
     assert not (made.bundle.root / "model/int8.onnx").exists()
     with pytest.raises(ModelError, match="--strict: int8: scores of"):
         build(str(squares), tmp_path / "c", BuildOptions(**options, limits=limits, strict=True))
@@ -179,6 +181,12 @@ def test_a_precision_that_is_not_known():
     """Which ones are."""
     with pytest.raises(UsageError, match="precision 'fp8': there are fp32, fp16"):
         parse_precisions("fp32,fp8")
+
+
+def test_the_manifest_follows_the_schema(built):
+    """With variants, their profiles and the saliency."""
+    document = json.loads((built.bundle.root / "manifest.json").read_text())
+    assert faults("manifest", document) == []
 
 
 def test_the_manifest_is_json_that_people_can_read(built):
