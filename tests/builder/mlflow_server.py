@@ -66,6 +66,7 @@ def mlflow_server(root: Path, database: Path) -> Iterator[Server]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
         "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_CACHE_TTL": "0",  # it remembers for a minute that there is no webhook
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = root / "server.log"

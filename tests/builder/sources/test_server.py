@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from importlib.util import find_spec
 
 import pytest
@@ -12,6 +13,7 @@ from builder.options import BuildOptions
 from builder.publish import TAG_DIGEST, publish
 from builder.sources import resolve
 from builder.sources.registry import Registry, quiet_mlflow
+from builder.watch.hook import listening
 from edge_agent import release_repo
 from edge_agent.bundle import hash_file
 from edge_agent.errors import RegistryError
@@ -87,3 +89,18 @@ def test_from_alias_to_tags(server, frames, tmp_path):
     assert not done.registry_error
     tags = Registry.open(server.uri).tags("squares", 1)
     assert tags[TAG_DIGEST] == bundle.manifest.digest
+
+
+@pytest.mark.slow
+def test_webhook_wakes_the_watcher(server):
+    """A moved alias is heard of at once: MLflow's own delivery, signature and all."""
+    from mlflow import MlflowClient
+    from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
+
+    client, woken = MlflowClient(server.uri, server.uri), threading.Event()
+    secret = "a secret of this test"
+    moved = WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED)
+    with listening(("127.0.0.1", 0), secret.encode(), woken.set) as (host, port):
+        client.create_webhook("watch", f"http://{host}:{port}/", [moved], secret=secret)
+        client.set_registered_model_alias("squares", "canary", "2")
+        assert woken.wait(timeout=30)
