@@ -70,7 +70,8 @@ def _judge(mqtt: Mqtt, device: str, probe: _Probe) -> list[Finding]:
 
 def _connect(mqtt: Mqtt, device: str) -> _Probe:
     probe = _attempt(mqtt, device, MQTT_5)
-    if not probe.accepted and "protocol" in probe.refusal:
+    # Brokers that know 3.1.1 only refuse, hang up, or wait for more of what they cannot read.
+    if not probe.accepted and ("protocol" in probe.refusal or not probe.refusal):
         probe = _attempt(mqtt, device, MQTT_3_1_1)
     return probe
 

@@ -93,7 +93,8 @@ class Session:
             if self._connected:
                 self._send()
             elif time.monotonic() > deadline:
-                return Ending(f"no answer: {ANSWER_S:.0f} s after CONNECT")
+                # A 3.1.1 broker may take MQTT 5's CONNECT for an unfinished one and wait for more.
+                return Ending(f"no answer: {ANSWER_S:.0f} s after CONNECT", protocol_in_doubt=True)
 
     def _lost(self) -> Ending:
         if self._connected:

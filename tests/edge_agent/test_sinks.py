@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.demo import broker as demo_broker
 from edge_agent.backoff import Backoff
 from edge_agent.broker import MQTT_3_1_1, MQTT_5, address
 from edge_agent.config import Mqtt, parse
@@ -209,6 +210,18 @@ def test_a_broker_that_accepts_and_never_answers_is_a_named_state(voice, monkeyp
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         one = voice(f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
         one.wait("no answer: ")
+
+
+def test_a_broker_that_waits_for_more_of_mqtt_5_gets_3_1_1(tmp_path, voice, monkeypatch):
+    """amqtt with a password takes MQTT 5's CONNECT for an unfinished one and never answers."""
+    pytest.importorskip("amqtt", reason="amqtt is not installed")
+    monkeypatch.setattr("edge_agent.sinks.mqtt_session.ANSWER_S", 1.0)
+    broker = demo_broker.start(tmp_path / "broker", "amqtt")
+    try:
+        one = voice(broker.url, username=demo_broker.USERNAME, password_file=broker.password_file)
+        one.wait("connected")
+    finally:
+        broker.stop()
 
 
 def test_a_missing_certificate_is_a_named_state(tmp_path, voice):
