@@ -83,8 +83,9 @@ class Checkpoint:
     @property
     def image_size(self) -> int | None:
         """The size in pixels that training used, where the checkpoint says so."""
-        size = self.args.get("imgsz")
-        return size if isinstance(size, int) and 0 < size <= 8192 else None
+        size = self.args.get("imgsz", self.args.get("img_size"))  # the latter before release 6
+        size = size[0] if isinstance(size, list) and size else size
+        return size if type(size) is int and 0 < size <= 8192 else None
 
     @property
     def sides(self) -> tuple[int, int] | None:

@@ -13,6 +13,8 @@ from tests.builder.forge import Call, Global, New, Tensor, conv, dump, head, net
 
 CLASSIC = Path(__file__).parent.parent / "data" / "classic_yolov5" / "classic_n.pt"
 
+SIMPLE = Global("argparse", "Namespace")
+
 
 def read(tmp_path, top, **options):
     """Write `top` as a checkpoint and read it back."""
@@ -145,6 +147,23 @@ def test_settings_become_plain_values(tmp_path):
     assert checkpoint.metrics == {"fitness": 0.5}
     assert (checkpoint.date, checkpoint.version) == ("2026-11-23", "8.4.190")
     assert checkpoint.licence == "AGPL-3.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        ({"imgsz": 320}, 320),
+        ({"img_size": [416, 416]}, 416),
+        ({"imgsz": []}, None),
+        ({"imgsz": True}, None),
+        ({"imgsz": "640"}, None),
+        ({}, None),
+    ],
+)
+def test_image_size_of_every_release(tmp_path, arguments, size):
+    """One number, or a pair under another name in older releases; nothing else counts."""
+    checkpoint = read(tmp_path, {"model": network(), "opt": New(SIMPLE, arguments)})
+    assert checkpoint.image_size == size
 
 
 @pytest.mark.parametrize(
