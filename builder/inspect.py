@@ -41,6 +41,7 @@ def facts(bundle: Bundle) -> list[tuple[str, str]]:
         ("created", manifest.created),
         ("from", _origin(source)),
         ("checkpoint", f"{source.get('checkpoint', '?')} {_short(source)}"),
+        *_training(source),
         ("classes", f"{len(manifest.classes)}: {_some(manifest.classes)}"),
         ("head", manifest.head),
         (
@@ -109,6 +110,32 @@ def _some(names: Sequence[str]) -> str:
 def _origin(source: Any) -> str:
     run = source.get("run_id")
     return f"{source.get('uri', '?')}" + (f", run {run}" if run else "")
+
+
+def _training(source: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is known of the training and of the data, one line each; nothing for what is not."""
+    git, data = _table(source, "git"), _table(source, "reference_data")
+    dvc = _table(data, "dvc")
+    figures = {key: one for key, one in _table(source, "metrics").items() if _is_figure(one)}
+    trained = [str(source[key]) for key in ("trained", "trained_with") if source.get(key)]
+    rows = [
+        ("trained", " with ".join(trained)),
+        ("commit", " on ".join(str(git[key]) for key in ("commit", "branch") if key in git)),
+        ("metrics", _some([f"{key} {value:g}" for key, value in figures.items()])),
+        ("data", f"{data.get('images')} images of {data.get('name')},"
+         f" SHA-256 {str(data.get('sha256'))[:12]}…" if data else ""),
+        ("DVC", f"{dvc.get('hash')} ({dvc.get('file')})" if dvc else ""),
+    ]  # fmt: skip
+    return [(name, text) for name, text in rows if text]
+
+
+def _table(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = source.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _short(source: Any) -> str:

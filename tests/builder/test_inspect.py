@@ -6,6 +6,7 @@ import json
 
 from builder.inspect import describe, human, proof_text, render
 from edge_agent.bundle import Variant
+from tests.builder.test_page import changed
 from tests.schemas import faults
 
 
@@ -26,6 +27,20 @@ def test_describe_is_the_manifest_and_two_figures(bundle):
     assert document["size"] == sum(path.stat().st_size for path in bundle.root.rglob("*")
                                    if path.is_file() and path.name != "manifest.json")  # fmt: skip
     assert document["classes"] == ["red", "green", "blue"]
+
+
+def test_origin_in_words(bundle, tmp_path):
+    """Training, commit, metrics and data where a manifest has them."""
+    source = {
+        **bundle.manifest.source, "git": {"commit": "c0ffee", "branch": "main"},
+        "metrics": {"mAP50": 0.75, "odd": "text"}, "trained_with": "8.4",
+        "reference_data": {"name": "val", "images": 9, "sha256": "5" * 64,
+                           "dvc": {"file": "val.dvc", "hash": "22a1.dir"}},
+    }  # fmt: skip
+    text = render(changed(bundle, tmp_path / "b", source=source))
+    for part in ("2026-11-01T00:00:00 with 8.4", "c0ffee on main", "mAP50 0.75\n",
+                 "9 images of val, SHA-256 555555555555…", "22a1.dir (val.dvc)"):  # fmt: skip
+        assert part in text, part
 
 
 def test_built_bundles_follow_the_schemas(bundle):
