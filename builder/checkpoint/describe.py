@@ -119,7 +119,7 @@ def describe(*, path: Path, sha256: str, model: Module, weights: str, top: objec
         weights=weights,
         head=_head_kind(head),
         names=_names(model, head),
-        strides=_strides(head),
+        strides=_strides(model, head),
         channels=_channels(yaml),
         precision=_precision(model),
         yaml=yaml,
@@ -168,8 +168,9 @@ def _names(model: Module, head: Module) -> tuple[str, ...]:
     return tuple(str(one) for one in values)
 
 
-def _strides(head: Module) -> tuple[int, ...]:
-    values = head.array("stride", dims=1).astype(np.float64)
+def _strides(model: Module, head: Module) -> tuple[int, ...]:
+    holder = model if head.get("stride") is None else head  # RT-DETR's head has none of its own
+    values = holder.array("stride", dims=1).astype(np.float64)
     if not 0 < values.size <= 8 or not all(1 <= v <= 1024 and v == int(v) for v in values):
         raise Refusal("has strides that are not whole pixels")
     return tuple(int(value) for value in values)

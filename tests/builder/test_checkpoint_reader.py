@@ -191,6 +191,17 @@ def test_unknown_head_is_still_read(tmp_path):
     assert read(tmp_path, {"model": network(last=last)}).head == "other"
 
 
+def test_strides_beside_the_head(tmp_path):
+    """RT-DETR keeps them at the network; without any the file is damaged."""
+    last = head(8, 2)
+    last.kind.name = "RTDETRDecoder"
+    del last.state["_parameters"]["stride"]
+    with pytest.raises(CheckpointError, match="tensor 'stride'"):
+        read(tmp_path, {"model": network(last=last)})
+    outer = network(last=last, stride=Tensor(np.array([32.0], "<f4")))
+    assert read(tmp_path, {"model": outer}).strides == (32,)
+
+
 @pytest.mark.parametrize(
     ("top", "reason"),
     [
