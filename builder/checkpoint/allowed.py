@@ -26,7 +26,7 @@ from builder.checkpoint.values import Module, Namespace, PathParts
 
 _TORCH_PARTS = (
     "activation batchnorm container conv dropout flatten fold instancenorm linear loss "
-    "normalization padding pixelshuffle pooling upsampling"
+    "normalization padding pixelshuffle pooling sparse upsampling"
 )
 _ULTRALYTICS_PARTS = "activation block conv head transformer utils"
 
