@@ -1,8 +1,8 @@
 """An ONNX file in the place of a checkpoint: taken as it is, after a strict check.
 
 It must be what the graph writer would have drawn: one float32 picture in, one raw head output of a
-YOLOv5 (boxes in pixels, scores in 0..1, no non-maximum suppression), all in the one file. Nothing
-can be proven against PyTorch then; the reference of the golden set is the graph itself.
+YOLOv5 (boxes in pixels, scores in 0..1, no non-maximum suppression). Nothing can be proven against
+PyTorch then; the reference of the golden set is the graph itself.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Literal
 from builder.checkpoint import Checkpoint, Module
 from builder.checkpoint.describe import Head
 from builder.errors import CheckpointError, GraphError
+from builder.graph.external import MOST_BYTES, embed
 from builder.graph.ready_check import graph_faults, picture_input, run_once
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-MOST_BYTES = 1 << 30
 _MOST_TEXT = 1 << 18
 _STRIDES = (4, 8, 16, 32, 64, 128)
 ADVICE = (
@@ -139,7 +139,7 @@ def _load(path: Path) -> tuple[ModelProto, str]:
         model.ParseFromString(data)
     except DecodeError:
         raise CheckpointError(f"{path}: is not an ONNX file, or cut off; {ADVICE}") from None
-    return model, hashlib.sha256(data).hexdigest()
+    return model, hashlib.sha256(data + embed(path, model)).hexdigest()
 
 
 def _dims(model: ModelProto) -> list[int | str]:

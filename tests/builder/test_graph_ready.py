@@ -86,6 +86,28 @@ def test_free_size_is_fixed(squares, graph, tmp_path):
         read_ready(save(graph, tmp_path)).graph(height=64, width=64, batch="dynamic")
 
 
+def test_weights_beside_the_graph(graph, tmp_path):
+    """As MLflow's onnx flavour writes them: taken in, hashed, and refused through a link."""
+    plain = read_ready(save(graph, tmp_path))
+    (tmp_path / "two").mkdir()
+    path = tmp_path / "two" / "squares.onnx"
+    onnx.save(copy(graph), path, save_as_external_data=True, location="w.data", size_threshold=200)
+    ready = read_ready(path)
+    ours, theirs = (one.graph(height=64, width=64).graph.initializer for one in (ready, plain))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(numpy_helper.to_array(a), numpy_helper.to_array(b))
+    weights = path.with_name("w.data")
+    weights.write_bytes(b"\0\0\0\0" + weights.read_bytes()[4:])
+    assert read_ready(path).sha256 != ready.sha256
+    weights.write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="weights cannot be read"):
+        read_ready(path)
+    weights.unlink()
+    weights.symlink_to("/etc/passwd")
+    with pytest.raises(CheckpointError, match="copy both files"):
+        read_ready(path)
+
+
 def test_names_can_be_missing(graph, tmp_path):
     """Then classes are numbers, and the build warns."""
     bare = copy(graph)
@@ -110,10 +132,13 @@ def _normalised(model):
     model.graph.node.append(helper.make_node("Mul", ["pixels", "factors"], [output]))
 
 
-def _external(model):
-    tensor = model.graph.initializer[0]
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../../etc/passwd")
+def _external(place):
+    def change(model):
+        tensor = model.graph.initializer[0]
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=place)
+
+    return change
 
 
 def _half(model):
@@ -147,7 +172,9 @@ def _classes(model):
     [
         (_without_sigmoid, "no probabilities"),
         (_normalised, "fractions of the picture"),
-        (_external, "keeps weights in other files"),
+        (_external("../../etc/passwd"), r"keeps weights in \.\./\.\./etc/passwd"),
+        (_external("/etc/passwd"), "does not lie beside it"),
+        (_external("missing.data"), r"missing\.data are missing; copy both files"),
         (_half, "half-precision weights"),
         (_append("NonMaxSuppression"), "suppression belongs outside"),
         (_append("Shout", domain="com.example"), "operators of com.example"),
