@@ -272,9 +272,9 @@ class _Build:
         histograms: Histograms,
         labels: Labels | None,
     ) -> Outcome:
-        if not self.options.precisions:
+        if not self.options.precisions and labels is None:
             return Outcome()
-        if self.nonfinite:
+        if self.nonfinite and self.options.precisions:
             raise UsageError("--allow-nonfinite: only fp32 is built of weights that are not finite")
         import onnx
 

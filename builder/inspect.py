@@ -71,6 +71,8 @@ def proof_text(variant: Variant) -> str:
     """How far a variant was from its reference, in words."""
     parity = variant.parity
     texts = []
+    if parity.get("reference") != "pytorch" and "agreement" not in parity:
+        texts.append("not compared with PyTorch")
     if parity.get("reference") == "pytorch":
         texts.append(
             f"PyTorch on {parity.get('frames', '?')} frames: boxes"
@@ -82,10 +84,11 @@ def proof_text(variant: Variant) -> str:
             f"{parity['agreement']:.1%} of {parity.get('boxes', '?')} boxes agree with fp32"
         )
     if "map50_95" in parity:
+        loss = parity.get("map50_95_loss_points")
         texts.append(
-            f"mAP50-95 {parity['map50_95']:.3f}, loses {parity.get('map50_95_loss_points', '?')}"
+            f"mAP50-95 {parity['map50_95']:.3f}" + (f", loses {loss}" if loss is not None else "")
         )
-    return "; ".join(texts) or "not compared with PyTorch"
+    return "; ".join(texts)
 
 
 def human(size: float) -> str:

@@ -81,7 +81,8 @@ def document(
         "precision": "fp32",
         "path": MODEL_PATH,
         "opset": opset,
-        "parity": proof.document() if proof else {"reference": "fp32-graph"},
+        "parity": (proof.document() if proof else {"reference": "fp32-graph"})
+        | (outcome.accuracy.document() if outcome.accuracy else {}),
     }
     return {
         "schema_version": SCHEMA_VERSION,

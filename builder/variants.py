@@ -78,12 +78,14 @@ class Outcome:
         tolerances: precision -> golden tolerance of what was kept.
         left_out: the manifest's ``left_out``.
         measured: everything that was measured, for the table.
+        accuracy: of the fp32 graph; None without labels.
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    accuracy: Accuracy | None = None
 
 
 def make_variants(
@@ -101,15 +103,12 @@ def make_variants(
     Raises:
         ModelError: ``strict``, and one did not; with the table.
     """
-    outcome = Outcome()
+    outcome = Outcome(accuracy=None if scene.labels is None else _accuracy(scene, scene.seen))
     auto = "auto" in wanted
-    chosen = [name for name in ORDER if auto or name in wanted]
-    before = None if scene.labels is None or not chosen else _accuracy(scene, scene.seen)
-    for precision in chosen:
+    for precision in (name for name in ORDER if auto or name in wanted):
         scene.tell.say(f"{precision}: making and measuring it")
-        _add(scene, precision, limits[precision], before, outcome, must_be_fast=auto)
-    if outcome.measured:
-        scene.tell.say(render(outcome.measured))
+        _add(scene, precision, limits[precision], outcome, must_be_fast=auto)
+    _tell(scene, outcome)
     for entry in outcome.left_out:
         scene.tell.warn(f"{entry['id']} is left out: {entry['why']}")
     if strict and not auto and outcome.left_out:
@@ -118,11 +117,22 @@ def make_variants(
     return outcome
 
 
+def _tell(scene: Scene, outcome: Outcome) -> None:
+    if (known := outcome.accuracy) is not None:
+        scene.tell.say(
+            f"fp32: mAP50 {known.map50:.4f}, mAP50-95 {known.map50_95:.4f} on {known.images} images"
+            f" with {known.objects} objects"
+        )
+    if outcome.measured:
+        scene.tell.say(render(outcome.measured))
+        if not any(one.agreement.boxes for one in outcome.measured):
+            scene.tell.warn("nothing is detected on any image: that the variants agree says little")
+
+
 def _add(
     scene: Scene,
     precision: Precision,
     limits: Limits,
-    before: Accuracy | None,
     outcome: Outcome,
     *,
     must_be_fast: bool,
@@ -131,7 +141,7 @@ def _add(
     try:
         model = _rewrite(scene, precision)
         pack.put(scene.root, path, model.SerializeToString(deterministic=True))
-        measured, histograms = _measure(scene, precision, path, before)
+        measured, histograms = _measure(scene, precision, path, outcome.accuracy)
     except ModelError as error:
         (scene.root / path).unlink(missing_ok=True)
         outcome.left_out.append({"id": precision, "why": str(error)})

@@ -30,6 +30,15 @@ class Accuracy:
     images: int
     objects: int
 
+    def document(self) -> dict[str, Any]:
+        """What ``variants[].parity`` says of it."""
+        return {
+            "labelled_images": self.images,
+            "labelled_objects": self.objects,
+            "map50": round(self.map50, 4),
+            "map50_95": round(self.map50_95, 4),
+        }
+
 
 def measure(
     labels: Labels,

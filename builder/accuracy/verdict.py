@@ -77,10 +77,7 @@ class Measured:
         }
         if self.before is not None and self.after is not None:
             document |= {
-                "labelled_images": self.after.images,
-                "labelled_objects": self.after.objects,
-                "map50": round(self.after.map50, 4),
-                "map50_95": round(self.after.map50_95, 4),
+                **self.after.document(),
                 "map50_loss_points": _points(self.map50_loss),
                 "map50_95_loss_points": _points(self.map_loss),
             }

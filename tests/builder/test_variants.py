@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from builder.build import Built, build
@@ -71,6 +73,25 @@ def test_each_variant_passes_its_own_self_test(built):
         assert report.ok, report.failures
         tolerance = built.bundle.manifest.golden.tolerance[variant.precision]
         assert tolerance.iou >= 0.6 and tolerance.score <= 0.2
+
+
+def test_labels_measure_fp32_too(built, squares, frames, labels, tmp_path):
+    """Also when it is the only precision."""
+    options = BuildOptions(reference_data=frames, labels=labels, prove="never")
+    alone = build(str(squares), tmp_path / "bundle", options).bundle.manifest.variants
+    assert len(alone) == 1
+    first = built.bundle.manifest.variants[0]
+    assert alone[0].parity == first.parity
+    assert first.parity["map50_95"] > 0.99
+    assert first.parity["labelled_objects"] > 10
+
+
+def test_variants_that_agree_on_nothing(squares, tmp_path):
+    """On grey pictures nothing is detected, and the build says what that is worth."""
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((48, 96, 3), 114, np.uint8))
+    options = BuildOptions(reference_data=tmp_path, precisions=("fp16",), prove="never")
+    made = build(str(squares), tmp_path / "b", options)
+    assert any("agree says little" in text for text in made.warnings)
 
 
 def test_a_profile_per_variant(built):
