@@ -18,11 +18,8 @@ TENSOR = np.random.default_rng(1).random((1, 3, 64, 64), dtype=np.float32)
 
 @pytest.mark.skipif(not torch_available(), reason="needs the reference extra")
 def test_the_first_layer_that_differs_is_named(squares, tmp_path):
-    """One weight of the second layer is another: that layer is named; without it, none."""
+    """One weight of the second layer is another: that layer is named, not the first."""
     model, path = write_onnx(read_checkpoint(squares), height=64, width=64), tmp_path / "m.onnx"
-    path.write_bytes(model.SerializeToString())
-    whole = first_difference(path, squares, TENSOR)
-    assert whole == "; all layers before the head agree, which is model.2"
     weight = next(one for one in model.graph.initializer if one.name == "model.1.conv.weight")
     values = numpy_helper.to_array(weight).copy()
     values[0] *= 1.5

@@ -27,7 +27,7 @@ from builder.graph import write_onnx
 from tests.builder.forge import Dump, New, Raw, Tensor, dump, network, write_archive
 from tests.builder.hostile import CODE, bare
 
-EXAMPLES = int(os.environ.get("OUTPOST_FUZZ", "100"))
+EXAMPLES = int(os.environ.get("OUTPOST_FUZZ", "60"))
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 SOME = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=QUIET)
 
