@@ -1,6 +1,6 @@
 """The dataset check: measure, judge, write lists and pictures. It never deletes or moves an image.
 
-What it writes (into a folder outside the dataset, each file in one step, the list last)::
+What it writes (into a folder outside the dataset, all of it or nothing)::
 
     scores.csv      every image with its score, or why it cannot be used
     histogram.png   the distribution, with mean and threshold
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from builder.dataset import pictures
@@ -24,9 +26,9 @@ from builder.dataset.scan import Measured, image_files, read_gray, scan
 from builder.dataset.twins import copies, near_copies
 from builder.images import png, read_picture
 from builder.progress import Progress, Silent
-from edge_agent.atomic import make_dirs, write_atomic
+from edge_agent.atomic import fsync_dir, make_dirs, write_atomic
 from edge_agent.checked import canonical_json
-from edge_agent.errors import SourceError, UsageError
+from edge_agent.errors import SourceError, UsageError, storage_errors
 from edge_agent.preprocess import Image
 
 FEW = 20
@@ -175,7 +177,6 @@ def _warnings(root: Path, good: Sequence[Measured], damaged: dict[str, str]) -> 
 
 
 def _write(report: Report, reference: Image, output: Path) -> None:
-    make_dirs(output)
     worst = sorted(report.scores.items(), key=lambda item: (item[1], item[0]))
     scores = list(report.scores.values())
     parts = {
@@ -185,8 +186,13 @@ def _write(report: Report, reference: Image, output: Path) -> None:
         "report.json": canonical_json(report.document()),
         "kept.txt": "".join(f"{(report.root / n).absolute()}\n" for n in report.kept).encode(),
     }
-    for name, data in parts.items():
-        write_atomic(output / name, data)
+    make_dirs(output)
+    with storage_errors(output), TemporaryDirectory(prefix=".writing-", dir=output) as folder:
+        for name, data in parts.items():
+            write_atomic(Path(folder, name), data)
+        for name in parts:  # renames need no room: all of them, or none
+            os.replace(Path(folder, name), output / name)
+        fsync_dir(output)
 
 
 def _csv(report: Report) -> bytes:

@@ -267,6 +267,8 @@ def _translated(uri: str) -> Iterator[None]:
         if secret := urlsplit(uri).password:
             text = text.replace(secret, "***")
         text = text if len(text) <= 300 else text[:297] + "..."
+        if "No space left on device" in text:
+            raise StorageError(f"the disk is full, the download does not fit: {text}") from None
         advice = "check the address and that the server runs"
         if "error code 401" in text or "error code 403" in text:
             text, advice = "it refuses us", _SIGN_IN
