@@ -80,7 +80,7 @@ def _rewrite(bundle: Bundle, proof: Parity, golden: Golden) -> Bundle:
     document = dict(bundle.manifest.document)
     document["golden"] = {**document["golden"], "reference": "pytorch"}
     document["variants"] = [
-        {**one, "parity": proof.document()} if one["id"] == "fp32" else one
+        {**one, "parity": {**one["parity"], **proof.document()}} if one["id"] == "fp32" else one
         for one in document["variants"]
     ]
     with pack.workspace(bundle.root) as work:

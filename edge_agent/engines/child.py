@@ -109,6 +109,9 @@ def _run(folder: Path, timeout_s: float, tell: Callable[[str], None]) -> str | N
                 refusal = message.get("refused", refusal)
                 if phase := message.get("phase"):
                     tell(str(phase))
+        except BaseException:
+            child.kill()  # Ctrl-C, SIGTERM: nothing goes on compiling behind our back
+            raise
         finally:
             timer.cancel()
     if late.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from edge_agent.engines import modules
@@ -37,6 +38,19 @@ def test_memory_and_time_have_limits(rtx, tmp_path):
         build("trt-rtx", model, request_for(), memory_mb=1)
     with pytest.raises(ModelError, match="not done after 0 s"):
         build("trt-rtx", model, request_for(), timeout_s=0.05)
+
+
+def test_an_interrupted_build_leaves_no_child(rtx, tmp_path):
+    """Ctrl-C ends the compiling process too."""
+    model = write_model(tmp_path / "m.onnx")
+
+    def interrupt(phase: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("trt-rtx", model, request_for(), tell=interrupt)
+    left = psutil.Process().children(recursive=True)
+    assert not [one for one in left if "edge_agent.engines.child" in one.cmdline()]
 
 
 def test_a_module_that_is_not_installed(monkeypatch):
