@@ -55,7 +55,7 @@ def cli() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the bundle.")
 @_TRACKING
 @click.option("--imgsz", help="640, or height x width like 384x640 [as in training].")
-@click.option("--reference-data", type=_PATH, help="Folder of validation images.")
+@click.option("--reference-data", type=_PATH, help="Folder of validation images, or kept.txt.")
 @click.option("--reference-image", type=_PATH, help="Picture of the good view, for the gate.")
 @click.option("--name", help="Name of the model in the bundle [the registry's].")
 @click.option("--model-version", type=click.IntRange(1), help="Its version [the registry's].")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +29,26 @@ class Picture:
 
 
 class Folder:
-    """All pictures below a folder, by path. Iterating reads them one by one.
+    """All pictures below a folder, or on a list, by path. Iterating reads them one by one.
+
+    Args:
+        root: the folder, or a ``.txt`` file with one path per line (`builder.dataset` writes such
+            a ``kept.txt``); names are then relative to what all of its pictures lie below.
 
     Raises:
-        UsageError: when it is not a folder or has no picture in it.
+        UsageError: when it is neither or has no picture in it, or a listed one is missing.
     """
 
     def __init__(self, root: Path) -> None:
+        if root.suffix.lower() == ".txt" and root.is_file():
+            self.paths = listed(root)
+            self.root = Path(os.path.commonpath([path.parent for path in self.paths]))
+            return
         if not root.is_dir():
-            raise UsageError(f"{root}: not a folder; --reference-data wants a folder of images")
+            raise UsageError(
+                f"{root}: not a folder; --reference-data wants a folder of images, or a list of"
+                " them (.txt)"
+            )
         self.root = root
         self.paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not self.paths:
@@ -70,6 +82,24 @@ class Folder:
     def one(self, name: str) -> Image:
         """Read one picture again; raises `SourceError` when it is gone."""
         return read_picture(self.root / name)
+
+
+def listed(path: Path) -> list[Path]:
+    """The pictures on a list, sorted; relative lines are relative to the list.
+
+    Raises:
+        UsageError: there are none, or one of them is not there.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    found = sorted({(path.parent / line.strip()).absolute() for line in lines if line.strip()})
+    wrong = [one for one in found if one.suffix.lower() not in SUFFIXES or not one.is_file()]
+    if wrong or not found:
+        what = f"{wrong[0]} is not an image that is there" if wrong else "no images on it"
+        raise UsageError(f"{path}: {what}; make the list again: `edge-builder dataset check`")
+    return found
 
 
 class Synthetic:

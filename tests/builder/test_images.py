@@ -27,6 +27,27 @@ def test_folder_reads_in_order_and_names_what_it_cannot(tmp_path):
     assert "a/broken.jpg" in tell.warnings[0]
 
 
+def test_list_of_pictures(tmp_path):
+    """What the dataset check keeps is reference data: absolute lines, or relative to the list."""
+    write_frames(tmp_path / "set" / "a", 2)
+    write_frames(tmp_path / "set" / "b", 2)
+    kept = tmp_path / "kept.txt"
+    kept.write_text(f"set/b/0001.png\n\n{tmp_path}/set/a/0000.png\nset/b/0001.png\n")
+    folder = Folder(kept)
+    assert folder.root == tmp_path / "set" and len(folder) == 2
+    names = [one.name for one in folder.read(Silent())]
+    assert names == ["a/0000.png", "b/0001.png"]
+    assert np.array_equal(folder.one(names[1]), frame(1))
+
+
+@pytest.mark.parametrize("text", ["", "set/none.png", "kept.txt"])
+def test_list_that_is_none(tmp_path, text):
+    """Nothing on it, or what is not there: one line that says how to make another."""
+    (tmp_path / "kept.txt").write_text(text)
+    with pytest.raises(UsageError, match="make the list again"):
+        Folder(tmp_path / "kept.txt")
+
+
 def test_no_folder_no_images_no_readable_image(tmp_path):
     """Each has its own sentence."""
     with pytest.raises(UsageError, match="not a folder"):

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
+from builder.build import build
 from builder.cli import main
 from builder.dataset import Policy, check_dataset
+from builder.options import BuildOptions
 from edge_agent.errors import SourceError, UsageError
 from tests.bundles import background, dirty, frame
 
@@ -60,6 +62,15 @@ def test_dirty_lens_is_left_out(folder, tmp_path):
     document = json.loads((tmp_path / "out" / "report.json").read_text())
     assert document["ssim"]["mean"] == report.spread.mean and document["kept"] == 28
     assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
+
+
+def test_kept_images_build_a_bundle(folder, squares, tmp_path):
+    """The list is reference data for a build: the dirty ones are in neither profile nor golden."""
+    check(folder, policy=Policy("k-sigma", k=2.0), output=tmp_path / "out")
+    options = BuildOptions(reference_data=tmp_path / "out" / "kept.txt", prove="never")
+    built = build(str(squares), tmp_path / "bundle", options)
+    assert built.bundle.manifest.source["reference_data"]["images"] == 28
+    assert not {"0004.png", "deep/0017.png"} & {one.name for one in built.golden}
 
 
 def test_pictures_show_the_distribution(folder, tmp_path):
