@@ -159,4 +159,5 @@ class PathParts:
     parts: tuple[object, ...]
 
     def __str__(self) -> str:
-        return "/".join(str(part) for part in self.parts if isinstance(part, str))
+        text = "/".join(part for part in self.parts if isinstance(part, str))
+        return text[1:] if text.startswith("//") else text  # the first part of "/a" is "/"

@@ -31,13 +31,14 @@ def profile_charts(profile: Profile, classes: Sequence[str]) -> str:
 
 def _chart(name: str, counts: Sequence[int], classes: Sequence[str]) -> str:
     step, top = _WIDTH / len(counts), max(counts)
+    gap = min(2.0, step / 3)  # hundreds of classes make bars of less than a pixel
     bars = []
     for index, count in enumerate(counts):
         height = (_BASE - 4) * count / top
         text = f"{_bin(name, index, classes)}: {count}"
         bars.append(
-            f'<rect x="{index * step + 1:.1f}" y="{_BASE - height:.1f}" width="{step - 2:.1f}"'
-            f' height="{height:.1f}"><title>{escape(text)}</title></rect>'
+            f'<rect x="{index * step + gap / 2:.2f}" y="{_BASE - height:.1f}"'
+            f' width="{step - gap:.2f}" height="{height:.1f}"><title>{escape(text)}</title></rect>'
         )
     first, last = (_bin(name, index, classes) for index in (0, len(counts) - 1))
     title = _TITLES.get(name, name)

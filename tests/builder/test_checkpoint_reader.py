@@ -131,8 +131,10 @@ def test_settings_become_plain_values(tmp_path):
     )
     fitness = Call(Global("numpy._core.multiarray", "scalar"), (double, latin))
     path = Call(Global("pathlib", "PosixPath"), ("runs", "train"))
+    root = Call(Global("pathlib", "PosixPath"), ("/", "data", "val"))
     arguments = New(
-        Global("ultralytics.utils", "IterableSimpleNamespace"), {"imgsz": 320, "dir": path}
+        Global("ultralytics.utils", "IterableSimpleNamespace"),
+        {"imgsz": 320, "dir": path, "data": root},
     )
     top = {
         "model": network(),
@@ -143,7 +145,8 @@ def test_settings_become_plain_values(tmp_path):
         "license": "AGPL-3.0",
     }
     checkpoint = read(tmp_path, top)
-    assert checkpoint.args == {"imgsz": 320, "dir": "runs/train"} and checkpoint.image_size == 320
+    assert checkpoint.args == {"imgsz": 320, "dir": "runs/train", "data": "/data/val"}
+    assert checkpoint.image_size == 320
     assert checkpoint.metrics == {"fitness": 0.5}
     assert (checkpoint.date, checkpoint.version) == ("2026-11-23", "8.4.190")
     assert checkpoint.licence == "AGPL-3.0"

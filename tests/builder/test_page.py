@@ -13,8 +13,11 @@ import numpy as np
 from builder.cli import main
 from builder.inspect import describe
 from builder.page import render_page
+from builder.page.charts import profile_charts
 from edge_agent.bundle import Bundle
 from edge_agent.checked import canonical_json
+from edge_agent.histogram import Histograms
+from edge_agent.profile import Profile
 
 VOID = {"meta", "img", "i", "rect", "line", "br"}
 
@@ -87,6 +90,16 @@ def test_names_from_a_bundle_are_only_text(bundle, tmp_path):
     outline = Outline(render_page(odd))
     assert outline.open == [] and evil in outline.text
     assert all(tag != "script" and "onerror" not in a for tag, a in outline.tags)
+
+
+def test_bars_of_hundreds_of_classes():
+    """Each class has a bar of some width, with its count to read."""
+    histograms = Histograms(900)
+    histograms.add("class", np.arange(900))
+    charts = profile_charts(Profile(histograms, "val"), [f"class {n}" for n in range(900)])
+    bars = [a for tag, a in Outline(charts).tags if tag == "rect"]
+    assert len(bars) == 900 and all(float(one["width"]) > 0 for one in bars)
+    assert "class 899: 1" in charts
 
 
 def test_damaged_bundles_have_no_page(bundle, tmp_path, capsys):
