@@ -25,11 +25,13 @@ class Look:
         floor: score down to which detections are kept.
         found: picture's name -> (n, 6) detections, best first.
         sizes: picture's name -> (width, height) in pixels.
+        ssim: picture's name -> score of the input check; empty without a reference picture.
     """
 
     floor: float
     found: dict[str, Floats] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ssim: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, found: Floats, placement: Placement) -> None:
         """Keep what was found on one picture."""

@@ -66,6 +66,8 @@ def survey(
         seen.add(picture.name, everything, placement)
         found = above(everything, manifest.decode.floor)
         verdict = gate.check(picture.pixels)
+        if verdict.ssim is not None:
+            seen.ssim[picture.name] = verdict.ssim
         observe_output(
             histograms,
             found,

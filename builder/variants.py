@@ -21,7 +21,7 @@ from builder.accuracy.limits import Limits, rungs
 from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
 from builder.images import Folder, Synthetic
 from builder.look import Look, look, speeds_ms
-from builder.precision.calibration import LEAST, choose
+from builder.precision.calibration import LEAST, choose, typical
 from builder.progress import Progress
 from builder.prove import parity
 from builder.runner import Runner, Shot
@@ -177,7 +177,7 @@ def _rewrite(scene: Scene, precision: Precision) -> Any:
 
     if precision == "fp16":
         return to_float16(scene.model)
-    names = choose(list(scene.seen.found))
+    names = choose(typical(list(scene.seen.found), scene.seen.ssim))
     if scene.synthetic or len(names) < LEAST:
         raise ModelError(
             f"int8 is calibrated on at least {LEAST} reference images; give --reference-data"

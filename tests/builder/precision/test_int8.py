@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from builder.precision import to_int8
-from builder.precision.calibration import choose
+from builder.precision.calibration import choose, typical
 from builder.precision.places import find_places
 
 
@@ -94,6 +94,15 @@ def test_metadata_survive_and_nothing_is_added(graph, quantized):
     assert list(model.metadata_props) == list(graph.metadata_props)
     assert [one.domain for one in model.opset_import] == [""]
     assert model.ir_version <= 10
+
+
+def test_calibration_leaves_out_what_is_not_the_good_view():
+    """One dirty picture among many goes, ordinary spread stays; without scores all stay."""
+    names = [f"{index}" for index in range(30)]
+    scores = {name: 0.9 + 0.001 * index for index, name in enumerate(names)}
+    assert typical(names, scores) == names
+    assert typical(names, scores | {"7": 0.2}) == [name for name in names if name != "7"]
+    assert typical(names, {}) == names
 
 
 @pytest.mark.parametrize(
