@@ -42,11 +42,7 @@ def download(location: str, uri: str, downloads: Path, where: str) -> tuple[Path
         name = location.rpartition("/")[2]
         candidate, whole = Candidate(name, f"{name}, the version's own file"), location
     else:
-        found = _walk(
-            lambda path: artifacts.list_artifacts(
-                artifact_uri=_join(location, path), tracking_uri=uri
-            )
-        )
+        found = list_files(location, uri)
         packaging = _packaging(found, lambda path: fetch(_join(location, path)))
         candidate = choose_checkpoint(found, where, packaging)
         whole = _join(location, candidate.path)
@@ -57,6 +53,15 @@ def download(location: str, uri: str, downloads: Path, where: str) -> tuple[Path
         for name in weight_files(local):
             fetch(_join(whole.rpartition("/")[0], name))
     return local, candidate
+
+
+def list_files(location: str, uri: str) -> dict[str, int]:
+    """All file paths below an artifact location, relative to it, with their sizes in bytes."""
+    from mlflow import artifacts
+
+    return _walk(
+        lambda path: artifacts.list_artifacts(artifact_uri=_join(location, path), tracking_uri=uri)
+    )
 
 
 def _packaging(found: dict[str, int], fetch: Callable[[str], Path]) -> Packaging:
@@ -76,7 +81,7 @@ def _join(location: str, path: str) -> str:
 
 
 def _walk(listing: Callable[[str], list[Any]]) -> dict[str, int]:
-    """All file paths below an artifact location, relative to it, with their sizes."""
+    """Every folder's listing, until there are `MOST_ARTIFACTS` files."""
     files: dict[str, int] = {}
     pending = [""]
     while pending and len(files) < MOST_ARTIFACTS:

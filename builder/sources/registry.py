@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from builder.sources.artifacts import download
+from builder.sources.artifacts import download, list_files
+from builder.sources.mlmodel import SUFFIXES
 from builder.sources.reference import LATEST, Reference, RunReference
 from builder.sources.run import run_facts
 from builder.sources.version import ModelVersion, plain_name, utc_text
@@ -97,7 +98,11 @@ class Registry:
         with _translated(self.uri):
             run = self._run(reference.run_id)
             where = f"{self.shown}: {reference}"
-            location = f"{run.info.artifact_uri}/{reference.path}".rstrip("/")
+            root = run.info.artifact_uri
+            location = f"{root}/{reference.path}".rstrip("/")
+            if not location.lower().endswith(SUFFIXES) and not list_files(location, self.uri):
+                have = _have("artifacts", sorted(list_files(root, self.uri)))
+                raise RegistryError(f"{where}: nothing is there; the run: {have}")
             checkpoint, candidate = download(location, self.uri, downloads, where)
             ended = run.info.end_time or run.info.start_time
             facts = run_facts(self._client, reference.run_id, ended)

@@ -82,7 +82,11 @@ def test_run(registry, squares, tmp_path, path, choice):
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("runs:/0123", "no run '0123'"), ("runs:/{}/logs", r"logs: no checkpoint.*results\.csv")],
+    [
+        ("runs:/0123", "no run '0123'"),
+        ("runs:/{}/logs", r"logs: no checkpoint.*results\.csv"),
+        ("runs:/{}/weigths", r"nothing is there; the run: its artifacts: .*weights/best\.pt"),
+    ],
 )
 def test_wrong_run(registry, tmp_path, source, message):
     """No such run, nothing in it: one line."""
