@@ -41,7 +41,7 @@ from builder.manifest import (
     document,
     draft,
 )
-from builder.options import GOLDEN_FRAMES, BuildOptions
+from builder.options import GOLDEN_FRAMES, TOLERANCES, BuildOptions
 from builder.progress import Progress, Remembering, Silent
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.provenance import data_facts
@@ -52,7 +52,7 @@ from builder.variants import Outcome, Scene, make_variants
 from edge_agent.bundle import NAME_PATTERN, Bundle, Manifest
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
-from edge_agent.golden import Golden, GoldenFrame
+from edge_agent.golden import Golden, GoldenFrame, compare
 from edge_agent.histogram import Histograms
 from edge_agent.preprocess import Image
 from edge_agent.profile import Profile
@@ -135,6 +135,8 @@ class _Build:
         choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
         shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
         proof = self._prove(shots)
+        if proof is not None:
+            choices, shots = self._agreeing(runner, choices, shots)
         self._write_golden(runner, shots)
         outcome = self._variants(
             runner, pictures, shots, proof=proof, seen=seen, histograms=histograms, labels=labels
@@ -232,6 +234,29 @@ class _Build:
         for shot, output in zip(shots, outputs, strict=True):
             shot.raw = output
         return proof
+
+    def _agreeing(
+        self, runner: Runner, choices: list[Choice], shots: list[Shot]
+    ) -> tuple[list[Choice], list[Shot]]:
+        """Leave out frames on which a tie alone decides: correct devices would differ there, too.
+
+        PyTorch and the graph give the same numbers to six digits, but scores that are equal to
+        seven swap their order, and NMS then keeps another box.
+        """
+        kept = []
+        for choice, shot in zip(choices, shots, strict=True):
+            raws = shot.raw, runner.raw(shot.tensor)
+            theirs, ours = (runner.detections(raw, shot.placement)[0] for raw in raws)
+            exact, confidence = TOLERANCES["fp32"], self.manifest.decode.confidence
+            if not compare(theirs, ours, exact, confidence):
+                kept.append((choice, shot))
+        if len(kept) == len(shots):
+            return choices, shots
+        if not kept:
+            self.tell.warn("ties of scores decide on every golden frame; devices may refuse this")
+            return choices, shots
+        self.tell.warn(f"{len(shots) - len(kept)} golden frames left out: ties of scores decide")
+        return [choice for choice, _ in kept], [shot for _, shot in kept]
 
     def _write_golden(self, runner: Runner, shots: Sequence[Shot]) -> None:
         least = self.manifest.decode.confidence / 2

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builder import build as build_module
 from builder.build import build
 from builder.options import BuildOptions
 from builder.prove import LIMIT, Parity, check, obstacle, parity, run_reference, torch_available
 from builder.reprove import prove
+from builder.runner import Runner
 from edge_agent import selftest
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.golden import Golden
@@ -113,3 +115,24 @@ def test_classic_checkpoints_are_proven(frames, tmp_path):
     assert proof.worst == built.proof.worst
     assert later.manifest.digest == built.bundle.manifest.digest  # as if built with PyTorch
     later.verify()
+
+
+def test_frames_that_hang_by_a_tie_are_left_out(bundle, squares, frames, tmp_path, monkeypatch):
+    """Where equal scores decide, PyTorch and the graph may both be right: such a frame is none."""
+    runner = Runner(bundle.manifest, bundle.root / "model/fp32.onnx")
+
+    def tied(checkpoint, tensors):
+        outputs = [runner.raw(tensor).copy() for tensor in tensors]
+        full = next(one for one in outputs if one[0, 4:].max() > 0.5)
+        full[0, 4:] = np.roll(full[0, 4:], 1, axis=0)  # other classes on this frame
+        return outputs
+
+    monkeypatch.setattr(build_module, "obstacle", lambda: None)
+    monkeypatch.setattr(build_module, "run_reference", tied)
+    monkeypatch.setattr(build_module, "check", lambda *_: None)
+    options = BuildOptions(reference_data=frames)
+    built = build(str(squares), tmp_path / "b", options)
+    frames_before = bundle.manifest.golden.frames
+    assert built.bundle.manifest.golden.frames == len(built.golden) == frames_before - 1
+    assert "1 golden frames left out: ties of scores decide" in built.warnings
+    assert selftest.run(built.bundle).ok
