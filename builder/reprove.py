@@ -10,12 +10,13 @@ from builder import pack
 from builder.blame import first_difference
 from builder.checkpoint import read_checkpoint
 from builder.images import read_picture
+from builder.options import TOLERANCES
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner, Shot
 from edge_agent.bundle import MANIFEST_NAME, Bundle
 from edge_agent.decode import Floats
 from edge_agent.errors import UsageError
-from edge_agent.golden import Golden, GoldenFrame
+from edge_agent.golden import Golden, GoldenFrame, compare
 
 
 def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Parity, Bundle]:
@@ -61,18 +62,17 @@ def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Par
 def _golden(
     runner: Runner, files: Sequence[str], shots: Sequence[Shot], outputs: Sequence[Floats]
 ) -> Golden:
-    """The golden set with PyTorch's detections, down to half of the confidence like a build's."""
-    least = runner.manifest.decode.confidence / 2
-    found = [
-        runner.detections(output, shot.placement)[0]
-        for shot, output in zip(shots, outputs, strict=True)
-    ]
-    return Golden(
-        tuple(
-            GoldenFrame(file, rows[rows[:, 4] > least])
-            for file, rows in zip(files, found, strict=True)
-        )
-    )
+    """The golden set with PyTorch's detections, down to half of the confidence like a build's.
+
+    Where only a tie of scores decides between the two, the frame keeps what the graph gives.
+    """
+    confidence = runner.manifest.decode.confidence
+    frames = []
+    for file, shot, output in zip(files, shots, outputs, strict=True):
+        theirs, ours = (runner.detections(raw, shot.placement)[0] for raw in (output, shot.raw))
+        rows = ours if compare(theirs, ours, TOLERANCES["fp32"], confidence) else theirs
+        frames.append(GoldenFrame(file, rows[rows[:, 4] > confidence / 2]))
+    return Golden(tuple(frames))
 
 
 def _rewrite(bundle: Bundle, proof: Parity, golden: Golden) -> Bundle:
