@@ -111,13 +111,13 @@ def test_wrong_calls(line, capsys, arguments, code, message):
 
 
 def test_service_ends_on_sigterm(line, tmp_path):
-    """The loop publishes, and systemd's stop ends it in order."""
-    command = [sys.executable, "-m", "builder", *WATCH]
+    """The loop looks and waits; systemd's stop ends it in order, and another may begin."""
+    watch = ["watch", "models:/squares@nobody", "--repo", "repo", "--json"]
+    command = [sys.executable, "-m", "builder", *watch]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None
-        for text in process.stdout:
-            if json.loads(text)["event"] == "release.published":
-                break
+        assert json.loads(process.stdout.readline())["event"] == "alias.missing"
+        assert main([*watch, "--once"]) == 2  # one at a time
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 130
-    assert not (tmp_path / "watch" / "squares-line" / "work").exists()
+    assert main([*watch, "--once"]) == 0
