@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from builder.graph.external import weight_files
 from builder.sources.candidates import Candidate, choose_checkpoint
 from builder.sources.mlmodel import FILE, MOST_BYTES, NOTHING, SUFFIXES, Packaging, read_mlmodel
 from edge_agent.errors import RegistryError
@@ -50,6 +49,8 @@ def download(location: str, uri: str, downloads: Path, where: str) -> tuple[Path
     if not local.is_file():
         raise RegistryError(f"{where}: {candidate.path} is not a file; register it again")
     if local.suffix.lower() == ".onnx":
+        from builder.graph.external import weight_files
+
         for name in weight_files(local):
             fetch(_join(whole.rpartition("/")[0], name))
     return local, candidate
