@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,10 @@ class Registry:
             The new model version.
         """
         run = self._client.create_run(self._experiment, run_name=note)
-        best = checkpoint if checkpoint.name == "best.pt" else _copy_as_best(checkpoint)
-        self._client.log_artifact(run.info.run_id, str(best), "weights")
+        with tempfile.TemporaryDirectory() as folder:
+            best = Path(folder) / "best.pt"  # the name that training gives it
+            shutil.copyfile(checkpoint, best)
+            self._client.log_artifact(run.info.run_id, str(best), "weights")
         self._client.set_terminated(run.info.run_id)
         version = self._client.create_model_version(
             MODEL,
@@ -49,11 +53,3 @@ class Registry:
     def tags(self, version: int) -> dict[str, str]:
         """The tags that publishing wrote back."""
         return dict(self._client.get_model_version(MODEL, str(version)).tags)
-
-
-def _copy_as_best(checkpoint: Path) -> Path:
-    folder = checkpoint.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    best = folder / "best.pt"
-    best.write_bytes(checkpoint.read_bytes())
-    return best
