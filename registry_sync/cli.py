@@ -123,7 +123,7 @@ def history(config_path: Path, model: str | None, as_json: bool) -> None:
 @click.option("--to", "version", type=int, help="With --group: version to go back to.")
 @click.option("--gate", multiple=True, metavar="NAME=VALUE", help="With --group: trial limits.")
 @repo_option(required=False)
-@keys_option(required=False)
+@keys_option
 @json_option
 def rollback(
     config_path: Path, model: str | None, reason: str, group: str | None, version: int | None,
