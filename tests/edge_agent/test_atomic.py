@@ -47,10 +47,17 @@ def test_a_folder_that_is_not_there_is_not_a_storage_error(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission"),
+        (errno.EFBIG, "ulimit"),
+        (errno.EIO, "reports an error"),
+        (errno.ENOTDIR, "not a folder"),
+    ],
 )
 def test_the_disk_s_refusals_name_the_path_and_the_next_step(number, words):
-    """Full, read-only and not permitted are one clear line; anything else passes unchanged."""
+    """Full, broken, read-only and not permitted are one clear line; the rest passes unchanged."""
     with pytest.raises(StorageError, match=f"/data/f: .*{words}"), storage_errors(Path("/data/f")):
         raise OSError(number, "refused")
 
