@@ -6,6 +6,7 @@ content or the whole new one; leftovers are named ``.<name>.<random>.tmp`` and a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -107,7 +108,7 @@ def make_dirs(path: Path) -> None:
     """Make a folder and its missing parents, each of them durable.
 
     Raises:
-        StorageError: disk full, read-only or not permitted.
+        StorageError: disk full, read-only or not permitted, or a file is in the way.
     """
     missing = []
     while not path.is_dir():
@@ -115,5 +116,8 @@ def make_dirs(path: Path) -> None:
         path = path.parent
     with storage_errors(path):
         for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
+            try:
+                folder.mkdir(exist_ok=True)
+            except FileExistsError:
+                raise NotADirectoryError(errno.ENOTDIR, "is a file", str(folder)) from None
             fsync_dir(folder.parent)

@@ -158,6 +158,7 @@ class CameraWorker:
         if self.state == "down":
             return
         self.state = "down"
+        reason = reason.removeprefix(f"camera {self.camera.id}: ")
         log.warning("camera %s lost: %s", self.camera.id, reason)
         self._event("source.lost", "error", f"camera {self.camera.id}: {reason}")
 

@@ -208,6 +208,11 @@ class Fields:
         return f"{self.where}.{name}" if self.where else name
 
 
+def plural(count: int, noun: str) -> str:
+    """``1 frame``, ``2 frames``: a count as people say it."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def nearest(value: str, known: Iterable[str]) -> str:
     """A hint ``; did you mean "x"?``, or nothing when no known name is close."""
     close = difflib.get_close_matches(value, list(known), n=1, cutoff=0.5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from typing import IO, Any
@@ -18,6 +19,8 @@ from edge_agent.errors import OutpostError
 
 INTERRUPTED = 130
 BUG = 70  # EX_SOFTWARE
+TABLE_COLUMNS = 100
+_LEAST_WRAPPED = 24  # a narrower column of text is harder to read than a long line
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
 
 debug_option = click.option(
@@ -76,11 +79,15 @@ def _wrong_call(name: str, error: click.ClickException) -> str:
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows as aligned plain text; numbers to the right, everything else to the left.
 
+    The last column goes on below itself where the table would be wider than `TABLE_COLUMNS`.
+
     Args:
         headers: one title per column.
         rows: cells; None is shown as ``-``.
     """
-    texts = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    texts = _wrapped(
+        headers, [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    )
     widths = [max(map(len, column)) for column in zip(headers, *texts, strict=True)]
     right = [
         bool(rows) and all(isinstance(row[i], (int, float, type(None))) for row in rows)
@@ -94,6 +101,18 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _wrapped(headers: Sequence[str], texts: list[list[str]]) -> list[list[str]]:
+    """The rows, with lines added where the last cell is too long for what the others leave."""
+    taken = [max(map(len, column)) for column in zip(headers, *texts, strict=True)][:-1]
+    room = max(TABLE_COLUMNS - sum(taken) - 2 * len(taken), _LEAST_WRAPPED)
+    lines: list[list[str]] = []
+    for row in texts:
+        first, *rest = textwrap.wrap(row[-1], room) or [""]
+        lines.append([*row[:-1], first])
+        lines += [[""] * len(taken) + [text] for text in rest]
+    return lines
 
 
 def paint(text: str, colour: str, stream: IO[str] | None = None) -> str:

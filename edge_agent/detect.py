@@ -56,7 +56,8 @@ def run(
         ModelError: the model cannot be run, or gave NaN or Inf.
         SourceError: a path that is missing or not a picture; nothing is printed then.
         StorageError: ``save`` cannot be written.
-        UsageError: a confidence outside 0..1, or ``save`` would overwrite a picture.
+        UsageError: a confidence outside 0..1, or ``save`` would overwrite a picture, given or
+            drawn.
     """
     bundle = _with_confidence(Bundle.open(bundle_dir), confidence)
     keys = _keys(images)
@@ -89,9 +90,24 @@ def _keys(images: Sequence[Path]) -> list[str]:
 def _check_targets(images: Sequence[Path], save: Path | None) -> None:
     if save is None:
         return
+    given = {path.resolve() for path in images}
+    drawn: dict[Path, Path] = {}
     for path in images:
-        if (save / path.name).resolve() == path.resolve():
-            raise UsageError(f"{path}: --save {save} would overwrite it; name another folder")
+        target = _target(save, path)
+        if target.resolve() in given:
+            raise UsageError(f"{target}: --save {save} would overwrite it; name another folder")
+        other = drawn.setdefault(target, path)
+        if other != path:
+            raise UsageError(
+                f"{other} and {path} would both be saved as {target}; save them one by one"
+            )
+
+
+def _target(save: Path, path: Path) -> Path:
+    """Where the drawn picture goes; PNG where OpenCV does not write the picture's own format."""
+    suffix = path.suffix.lower()
+    writable = bool(suffix) and cv2.haveImageWriter(suffix)
+    return save / f"{path.stem}{suffix if writable else '.png'}"
 
 
 def _detect(detector: Detector, key: str, path: Path) -> _Found:
@@ -119,11 +135,9 @@ def _save(found: Sequence[_Found], folder: Path, classes: Sequence[str]) -> None
     except OSError as error:
         raise StorageError(f"{folder}: {error.strerror}; name a folder for --save") from None
     for item in found:
-        suffix = item.path.suffix.lower() if item.path.suffix else ".png"
-        if not cv2.haveImageWriter(suffix):
-            suffix = ".png"
-        _, data = cv2.imencode(suffix, draw(item.image, item.detections, classes))
-        write_atomic(folder / f"{item.path.stem}{suffix}", data.tobytes(), durable=False)
+        target = _target(folder, item.path)
+        _, data = cv2.imencode(target.suffix, draw(item.image, item.detections, classes))
+        write_atomic(target, data.tobytes(), durable=False)
 
 
 def _json(found: Sequence[_Found]) -> str:

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.checked import plural
 from edge_agent.config import Camera, Config, Model, load
 from edge_agent.errors import OutpostError
 from edge_agent.finding import Finding
@@ -62,7 +63,7 @@ def check_config(path: Path) -> tuple[Config | None, Finding]:
     except OutpostError as error:
         step = f"edit {path}; `edge-agent init` writes one with every key explained"
         return None, Finding("fail", "config", str(error), step if path.exists() else "")
-    count = f"{len(config.models)} models, {len(config.cameras)} cameras"
+    count = f"{plural(len(config.models), 'model')}, {plural(len(config.cameras), 'camera')}"
     return config, Finding("ok", "config", f"{path}: device {config.device.id}, {count}")
 
 

@@ -14,7 +14,7 @@
     └── RegistryError         exit code 10   MLflow
 
 A message names the file, the value and the next step, in one line. A traceback that reaches a user
-is our bug. Exit code 130 is Ctrl-C.
+is our bug, and its exit code 70. Exit code 130 is Ctrl-C.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ class RegistryError(OutpostError):
 _DISK_ADVICE = {
     errno.ENOSPC: "the disk is full; free space or point `data` at a larger disk",
     errno.EDQUOT: "the disk quota is used up; free space or raise the quota",
+    errno.EFBIG: "the file would be larger than is allowed here; see `ulimit -f` and the mount",
+    errno.EIO: "the disk reports an error; see `dmesg`, and replace it",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; name another path",
     errno.EROFS: "the file system is read-only; remount it or point `data` elsewhere",
     errno.EACCES: "permission denied; run as the owner of this path or change its mode",
     errno.EPERM: "not permitted; run as the owner of this path or change its mode",
@@ -96,7 +99,7 @@ _DISK_ADVICE = {
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Translate the disk's refusals (full, read-only, not permitted) into one clear line.
+    """Translate the disk's refusals (full, broken, read-only, not permitted) into one clear line.
 
     Raises:
         StorageError: instead of the OSErrors above; other OSErrors pass unchanged.

@@ -284,12 +284,14 @@ class FixedRelease:
         self.error = ""
         self.failed = ""
         self.loading = False
-        self._changes = [self._begin(load())]
+        began = time.monotonic()
+        self._changes = [self._begin(load(), began)]
 
-    def _begin(self, loaded: Loaded) -> Change:
+    def _begin(self, loaded: Loaded, began: float) -> Change:
         self.holder.swap(loaded)
         text = f"{loaded.model} {loaded.version} runs ({loaded.digest[:12]})"
-        return Change("swapped", loaded.digest, text, loaded)
+        seconds = time.monotonic() - began
+        return Change("swapped", loaded.digest, text, loaded, seconds=seconds)
 
     def poll(self) -> list[Change]:
         """Tells of the one load, once."""

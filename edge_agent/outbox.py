@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.errors import StorageError
+from edge_agent.errors import StorageError, storage_errors
 
 SCHEMA_VERSION = 1
 _OVERHEAD_BYTES = 64  # SQLite's own per row, measured roughly
@@ -71,16 +71,12 @@ class Outbox:
         self._lock = threading.RLock()
         try:
             self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise StorageError(f"{path}: {error}; check the disk and who owns it") from error
-            self._put_aside()
-            self._open()
-        with self._translated():
-            rows = self._db.execute("SELECT count(*), total(length(payload)) FROM message")
-            count, size = rows.fetchone()
-        self._count = int(count)
-        self._bytes = int(size) + self._count * _OVERHEAD_BYTES
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{path}: {error}; check the disk and who owns it") from error
+        except sqlite3.DatabaseError:
+            with self._translated():
+                self._put_aside()
+                self._open()
 
     def _open(self) -> None:
         self._db = sqlite3.connect(
@@ -90,12 +86,18 @@ class Outbox:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        # Reads every row, so a page that is damaged anywhere shows here.
+        rows = self._db.execute("SELECT count(*), total(length(payload)) FROM message")
+        count, size = rows.fetchone()
+        self._count = int(count)
+        self._bytes = int(size) + self._count * _OVERHEAD_BYTES
 
     def _put_aside(self) -> None:
         self._db.close()
-        self.path.replace(self.path.with_name(self.path.name + ".damaged"))
-        for suffix in ("-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        with storage_errors(self.path):
+            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def put(self, parcels: Iterable[Parcel], *, cursor: tuple[str, int] | None = None) -> None:
         """Append parcels, in one transaction with an optional cursor.

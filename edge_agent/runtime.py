@@ -37,7 +37,8 @@ class ModelRuntime:
 
     def frames_of_window(self) -> FrameCounts:
         """Captured and dropped since this was asked the last time."""
-        now, before, self.told = self.frames, self.told, self.frames
+        now, before = self.frames, self.told
+        self.told = now
         return FrameCounts(
             captured=now.captured - before.captured, dropped=now.dropped - before.dropped
         )

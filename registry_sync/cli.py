@@ -120,10 +120,15 @@ def history(config_path: Path, model: str | None, as_json: bool) -> None:
 @model_option
 @click.option("--reason", default="asked for on the device", help="Why, for the log.")
 @click.option("--group", help="Instead of this device: a whole group, by a signed document.")
-@click.option("--to", "version", type=int, help="With --group: version to go back to.")
+@click.option(
+    "--to",
+    "version",
+    type=int,
+    help="With --group: version to go back to [the one rolled out before].",
+)
 @click.option("--gate", multiple=True, metavar="NAME=VALUE", help="With --group: trial limits.")
 @repo_option(required=False)
-@keys_option(required=False)
+@keys_option
 @json_option
 def rollback(
     config_path: Path, model: str | None, reason: str, group: str | None, version: int | None,

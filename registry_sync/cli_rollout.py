@@ -23,17 +23,19 @@ reason_option = click.option("--reason", default="", help="Why, for the log.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
+keys_option = click.option(
+    "--keys", type=_path, help="Folder of your keys [OUTPOST_KEYS, or keys beside REPO]."
+)
+
+
 def repo_option(*, required: bool) -> Decorator:
     """``--repo DIR``, or OUTPOST_REPO."""
     return click.option(
-        "--repo", type=_path, required=required, envvar="OUTPOST_REPO", help="Release repository."
-    )
-
-
-def keys_option(*, required: bool) -> Decorator:
-    """``--keys DIR``, or OUTPOST_KEYS."""
-    return click.option(
-        "--keys", type=_path, required=required, envvar="OUTPOST_KEYS", help="Folder of your keys."
+        "--repo",
+        type=_path,
+        required=required,
+        envvar="OUTPOST_REPO",
+        help="Release repository [OUTPOST_REPO].",
     )
 
 
@@ -47,7 +49,7 @@ def rollout() -> None:
 @click.argument("version", type=int)
 @group_option
 @repo_option(required=True)
-@keys_option(required=True)
+@keys_option
 @click.option("--waves", default="100%", show_default=True, help="Shares, like 10%,50%,100%.")
 @click.option("--soak", default="0s", show_default=True, help="Time between waves, like 30m.")
 @click.option("--gate", multiple=True, metavar="NAME=VALUE", help="Trial limits: trial_s=300.")
@@ -55,7 +57,7 @@ def rollout() -> None:
 @reason_option
 @json_option
 def start(
-    model: str, version: int, group: str, repo: Path, keys: Path, waves: str, soak: str,
+    model: str, version: int, group: str, repo: Path, keys: Path | None, waves: str, soak: str,
     gate: tuple[str, ...], only: tuple[str, ...], reason: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Roll out VERSION of MODEL to a group."""
@@ -78,10 +80,10 @@ def _state_command(name: str, state: str, text: str) -> None:
     @rollout.command(name=name, help=text)
     @group_option
     @repo_option(required=True)
-    @keys_option(required=True)
+    @keys_option
     @reason_option
     @json_option
-    def command(group: str, repo: Path, keys: Path, reason: str, as_json: bool) -> None:
+    def command(group: str, repo: Path, keys: Path | None, reason: str, as_json: bool) -> None:
         from registry_sync.fleet import rollouts
 
         _show(rollouts.change_state(_open(repo, keys), group, state, reason), as_json)
@@ -95,10 +97,10 @@ _state_command("abort", "aborted", "End a rollout; devices on trial go back.")
 @rollout.command()
 @group_option
 @repo_option(required=True)
-@keys_option(required=True)
+@keys_option
 @reason_option
 @json_option
-def advance(group: str, repo: Path, keys: Path, reason: str, as_json: bool) -> None:
+def advance(group: str, repo: Path, keys: Path | None, reason: str, as_json: bool) -> None:
     """Open the next wave."""
     from registry_sync.fleet import rollouts
 
@@ -111,9 +113,10 @@ def advance(group: str, repo: Path, keys: Path, reason: str, as_json: bool) -> N
 @json_option
 def rollout_status(group: str | None, repo: Path, as_json: bool) -> None:
     """What each group is asked to run."""
+    from edge_agent.release_repo import ReleaseRepository
     from registry_sync.fleet import rollouts
 
-    repository = _open(repo, None)
+    repository = ReleaseRepository.open(repo)
     groups = [group] if group else repository.groups()
     found = [rollouts.existing(repository, name) for name in groups]
     if as_json:
@@ -135,8 +138,8 @@ def fleet_rollback(
     """`registry-sync rollback --group`: sign that a group goes back."""
     from registry_sync.fleet import rollouts
 
-    if repo is None or keys is None:
-        raise UsageError("rollback --group needs --repo and --keys")
+    if repo is None:
+        raise UsageError("rollback --group needs --repo, or OUTPOST_REPO")
     repository = _open(repo, keys)
     base = rollouts.existing(repository, group).gate
     document = rollouts.roll_back(
@@ -150,9 +153,10 @@ def fleet_rollback(
 
 
 def _open(repo: Path, keys: Path | None) -> ReleaseRepository:
+    from edge_agent.release_keys import default_keys
     from edge_agent.release_repo import ReleaseRepository
 
-    return ReleaseRepository.open(repo, keys)
+    return ReleaseRepository.open(repo, keys or default_keys(repo))
 
 
 def _show(document: Rollout, as_json: bool) -> None:

@@ -146,7 +146,7 @@ def _not_a_checkpoint(head: bytes) -> Refusal:
     if head.startswith(b"\x80"):
         return Refusal("is a bare pickle, not a checkpoint", DISTRUST)
     if head.isascii() and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
-        return Refusal(f"is a text file that begins {shorten(head.decode(), 40)!r}", WRONG_FILE)
+        return Refusal(f"is a text file that begins {head.decode()[:40]!r}", WRONG_FILE)
     return Refusal(f"is not a zip (it begins with bytes {head[:8].hex(' ')})", WRONG_FILE)
 
 

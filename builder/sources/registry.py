@@ -275,6 +275,8 @@ def _translated(uri: str) -> Iterator[None]:
         if "No space left on device" in text:
             raise StorageError(f"the disk is full, the download does not fit: {text}") from None
         advice = "check the address and that the server runs"
+        if "Max retries exceeded" in text:
+            text = "cannot be reached"
         if "error code 401" in text or "error code 403" in text:
             text, advice = "it refuses us", _SIGN_IN
         if "out-of-date database schema" in text:

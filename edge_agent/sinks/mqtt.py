@@ -52,7 +52,7 @@ class MqttSink:
         self.stopping = threading.Event()
         self.stop_timeout_s = 0.0
         self._backoff = backoff
-        self._state = "starting"
+        self._state = self._logged = "starting"
         self._protocol = protocol
         self._fresh = threading.Event()
         self._lock = threading.Lock()
@@ -89,11 +89,12 @@ class MqttSink:
         self._thread.join(timeout_s + 0.3)
 
     def set_state(self, state: str) -> None:
-        """Note a state; a change is logged."""
-        if state == self._state:
-            return
+        """Note a state; a change is logged, but not every attempt at what went wrong before."""
         self._state = state
-        calm = state in ("connecting", "connected", "stopped")
+        if state in ("connecting", self._logged):
+            return
+        self._logged = state
+        calm = state in ("connected", "stopped")
         log.log(logging.INFO if calm else logging.WARNING, "mqtt %s: %s", self.mqtt.url, state)
 
     def take_fresh(self) -> bool:

@@ -24,7 +24,7 @@ from registry_sync.device.transaction import ANSWERED, REQUESTED, next_request
 from registry_sync.device.updater import Updater
 
 _ANSWER_WAIT_S = 20.0
-_DONE = (State.ROLLED_BACK.value, State.FAILED.value, ANSWERED)
+_DONE = (State.ROLLED_BACK.value, State.FAILED.value)
 
 
 def open_journal(config: Config) -> Journal:
@@ -130,7 +130,7 @@ def roll_back(
             _answer_alone(config, journal, slot, say)
     except AlreadyRunning:
         say("the running updater was asked to go back")
-    return _wait_for_answer(journal, name, asked)
+    return _wait_for_answer(journal, name, live, asked)
 
 
 def _answer_alone(config: Config, journal: Journal, slot: Slot, say: Callable[[str], None]) -> None:
@@ -139,10 +139,15 @@ def _answer_alone(config: Config, journal: Journal, slot: Slot, say: Callable[[s
     updater.drive(None, next_request(None, journal.history(slot.model)))
 
 
-def _wait_for_answer(journal: Journal, name: str, asked: int) -> str:
+def _wait_for_answer(journal: Journal, name: str, live: str, asked: int) -> str:
+    """Wait until ``live`` was left; the end of an installation meanwhile is no answer."""
     deadline = time.monotonic() + _ANSWER_WAIT_S
     while time.monotonic() < deadline:
-        answers = [row for row in journal.history(name, after=asked) if row.target in _DONE]
+        answers = [
+            row
+            for row in journal.history(name, after=asked)
+            if row.target == ANSWERED or (row.target in _DONE and row.digest == live)
+        ]
         if answers:
             return _answer(journal, name, answers[0])
         time.sleep(0.05)

@@ -9,6 +9,7 @@ absolute checks are made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -62,6 +63,8 @@ class Observation:
         starts: counted loads of the candidate.
         elapsed_s: since the switch.
         health_age_s: since the agent last wrote its health file; None when there is none.
+        watched_s: since this process first looked at the trial: silence is counted from then, so
+            that a reboot is nobody's fault.
         error: what the agent has to complain about, or "".
         provider_wanted: whether another provider than the wanted one is a failure.
     """
@@ -71,6 +74,7 @@ class Observation:
     starts: int = 0
     elapsed_s: float = 0.0
     health_age_s: float | None = 0.0
+    watched_s: float = math.inf
     error: str = ""
     provider_wanted: bool = True
 
@@ -101,11 +105,15 @@ def _process_faults(gate: Gate, seen: Observation) -> Iterator[str]:
         why = f": {seen.error}" if seen.error else ""
         yield f"crash loop: {seen.starts} starts without a commit{why}"
     # Before its first load the release cannot be the reason for a silent agent.
-    if seen.starts > 0 and (seen.health_age_s is None or seen.health_age_s > gate.stale_s):
+    if seen.starts > 0 and _stale(gate, seen) and seen.watched_s > gate.stale_s:
         age = "none" if seen.health_age_s is None else f"{seen.health_age_s:.0f} s old"
         yield f"the agent went silent after loading it (health file: {age})"
     if seen.provider_wanted and not seen.candidate.provider_ok:
         yield "the wanted provider is not active; the engine fell back to another one"
+
+
+def _stale(gate: Gate, seen: Observation) -> bool:
+    return seen.health_age_s is None or seen.health_age_s > gate.stale_s
 
 
 def _output_faults(gate: Gate, seen: Observation) -> Iterator[str]:
@@ -179,7 +187,7 @@ def _missing(gate: Gate, seen: Observation) -> str:
         )
     if seen.elapsed_s < gate.trial_s:
         return f"{seen.elapsed_s:.0f} of {gate.trial_s:.0f} s on trial"
-    if seen.health_age_s is None or seen.health_age_s > gate.stale_s:
+    if _stale(gate, seen):
         return "no fresh health file from the agent"
     if seen.incumbent.inferred and (
         doubt := _other_rate(gate, seen.candidate, seen.incumbent, Z_SUSPECT)

@@ -60,6 +60,7 @@ class Watch:
                 starts=slot.starts,
                 elapsed_s=self._elapsed(slot),
                 health_age_s=age,
+                watched_s=self._watched(slot),
                 error=mine.error if mine and mine.failed in ("", slot.candidate) else "",
                 provider_wanted=self._model.fallback == "refuse",
             ),
@@ -77,9 +78,14 @@ class Watch:
         since_switch = now.since(slot.data.get("switched", {}))
         if since_switch is not None:
             return since_switch
+        return self._watched(slot)
+
+    def _watched(self, slot: Slot) -> float:
+        """Seconds since this process first looked at the trial."""
+        now = self._moment().boottime
         if self._trial is None or self._trial[0] != slot.since:
-            self._trial = (slot.since, now.boottime)
-        return now.boottime - self._trial[1]
+            self._trial = (slot.since, now)
+        return now - self._trial[1]
 
     def _load(self) -> Health | None:
         """The health file, parsed only when it is another one than before."""

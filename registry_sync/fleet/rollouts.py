@@ -63,8 +63,11 @@ def start(
     revision = before.revision + 1 if before else 1
     previous = None
     if before is not None and before.model == model:
-        same = before.digest == digest
-        previous = before.previous if same else Pin(before.release, before.digest)
+        # What was aborted is nowhere to go back to.
+        kept = before.digest == digest or before.state == "aborted"
+        previous = before.previous if kept else Pin(before.release, before.digest)
+        if previous is not None and previous.digest == digest:
+            previous = None
     return _publish(
         repository,
         Rollout(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.atomic import replace_symlink, write_atomic
+from edge_agent.atomic import make_dirs, replace_symlink, write_atomic
 from edge_agent.errors import StorageError, storage_errors
 
 
@@ -30,7 +30,7 @@ def test_a_full_disk_leaves_the_old_content(tmp_path):
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(OSError):
+        with pytest.raises(StorageError, match="ulimit"):
             write_atomic(path, b"x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -45,12 +45,27 @@ def test_a_folder_that_is_not_there_is_not_a_storage_error(tmp_path):
         write_atomic(tmp_path / "no" / "f", b"")
 
 
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    """A data folder below a file is a wrong path, and says which part of it."""
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file/data"):
+        with pytest.raises(StorageError, match="file: a part of this path is a file"):
+            make_dirs(path)
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission"),
+        (errno.EFBIG, "ulimit"),
+        (errno.EIO, "reports an error"),
+        (errno.ENOTDIR, "not a folder"),
+    ],
 )
 def test_the_disk_s_refusals_name_the_path_and_the_next_step(number, words):
-    """Full, read-only and not permitted are one clear line; anything else passes unchanged."""
+    """Full, broken, read-only and not permitted are one clear line; the rest passes unchanged."""
     with pytest.raises(StorageError, match=f"/data/f: .*{words}"), storage_errors(Path("/data/f")):
         raise OSError(number, "refused")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.checked import Fields, canonical_json, nearest
+from edge_agent.checked import Fields, canonical_json, nearest, plural
 
 
 def test_all_faults_are_listed_with_their_place():
@@ -102,3 +102,8 @@ def test_whole_numbers_have_64_bits():
     fields.integer("y", most=5)
     assert fields.integer("z") == 2**63 - 1
     assert len(fields.faults) == 2 and max(map(len, fields.faults)) < 150
+
+
+def test_counts_as_people_say_them():
+    """One camera is not "1 cameras"."""
+    assert [plural(n, "camera") for n in (0, 1, 2)] == ["0 cameras", "1 camera", "2 cameras"]

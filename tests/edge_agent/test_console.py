@@ -79,6 +79,19 @@ def test_table_aligns_numbers_right_and_shows_absence():
     assert text.splitlines() == ["name   ms", "----  ---", "a       5", "long    -", "b     120"]
 
 
+def test_a_long_last_column_goes_on_below_itself():
+    """A table is never wider than a terminal, and loses no word."""
+    reason = "the network's output holds NaN or Inf " * 5
+    text = console.table(("version", "state", "reason"), [(3, "FAILED", reason), (4, "LIVE", "")])
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= console.TABLE_COLUMNS
+    assert all(line.startswith(" " * 17) for line in lines[3:-1]) and lines[-1].split() == [
+        "4",
+        "LIVE",
+    ]
+    assert " ".join(" ".join(line[17:] for line in lines[2:-1]).split()) == reason.strip()
+
+
 def test_colour_only_on_a_terminal(monkeypatch):
     """Files and pipes get the bare text; so does a terminal with NO_COLOR."""
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -70,6 +70,14 @@ def test_names_that_are_there_twice(bundle, images, tmp_path):
     assert list(document) == [str(images[0]), str(other)]
 
 
+def test_two_pictures_never_share_one_file(bundle, images, tmp_path):
+    """Saving both under one name would lose one of them without a word."""
+    other = write_frames(tmp_path / "other", 1) / "0000.png"
+    with pytest.raises(UsageError, match="both be saved"):
+        said(bundle, [images[0], other], save=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_done_is_said(bundle, images, tmp_path):
     """Each in one line, before anything is printed."""
     (tmp_path / "text.jpg").write_text("no picture")

@@ -90,6 +90,19 @@ def test_a_damaged_file_is_put_aside(tmp_path):
     assert path.with_name("outbox.sqlite.damaged").read_bytes().startswith(b"this is not")
 
 
+def test_pages_that_are_damaged_further_in_are_put_aside_too(tmp_path):
+    """A whole header does not make a whole database."""
+    path = tmp_path / "outbox.sqlite"
+    box = Outbox(path, 1 << 20)
+    box.put([parcel(1)])
+    box.close()
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"Z" * (len(data) - 4096))
+    box = Outbox(path, 1 << 20)
+    box.put([parcel(2)])
+    assert numbers(box) == [2]
+
+
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path):
     """No traceback for a wrong path."""
     with pytest.raises(StorageError, match=r"nowhere.*outbox\.sqlite"):

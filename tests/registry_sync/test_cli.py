@@ -63,7 +63,8 @@ def test_status_and_history(site, capsys):
     rows = json.loads(call(capsys, "history", "-c", site.config_path, "--json")[1])
     assert rows[0]["to"] == "RESOLVED"
     assert rows[-1]["to"] == "COMMITTED"
-    assert len(call(capsys, "history", "-c", site.config_path)[1].splitlines()) == len(rows) + 2
+    lines = call(capsys, "history", "-c", site.config_path)[1].splitlines()
+    assert sum(line.startswith("20") for line in lines) == len(rows)
 
 
 def test_rollback_and_unban_on_the_device(site, capsys):
@@ -99,12 +100,23 @@ def test_rollouts(site, capsys):
     assert call(capsys, "rollout", "abort", *where)[0] == 0
 
 
+def test_keys_beside_the_repository_are_found(site, capsys, monkeypatch):
+    """As for `edge-builder publish`: OUTPOST_KEYS, else a folder `keys` beside the repository."""
+    monkeypatch.delenv("OUTPOST_KEYS", raising=False)
+    assert site.keys == site.repo.parent / "keys"
+    monkeypatch.setenv("OUTPOST_REPO", str(site.repo))
+    assert call(capsys, "rollout", "start", "tiny", 1, "--group", "line-9")[0] == 0
+    assert call(capsys, "rollout", "start", "tiny", 2, "--group", "line-9")[0] == 0
+    code, out, _ = call(capsys, "rollback", "--group", "line-9")
+    assert (code, "tiny 1" in out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
         (["status", "-c", "nowhere.toml"], 3, "nowhere.toml"),
         (["run", "-c", "nowhere.toml"], 3, "edge-agent init"),
-        (["rollback", "--group", "line-1"], 2, "needs --repo and --keys"),
+        (["rollback", "--group", "line-1"], 2, "needs --repo"),
         (["rollback", "--to", "1", "-c", "{config}"], 2, "go with --group"),
         (["rollback", "-c", "{config}", "--model", "other"], 2, "one of tiny"),
         (["rollout", "start", "tiny", "1"], 2, "--group"),

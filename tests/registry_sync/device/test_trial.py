@@ -97,6 +97,13 @@ def test_not_yet():
     assert "has not loaded" in verdict(Evidence(), starts=0, health_age_s=None)[1]
 
 
+def test_silence_counts_only_while_somebody_listens():
+    """An updater that has just begun to look cannot say that the agent went silent."""
+    for age in (None, 600.0):
+        found = verdict(evidence(80), health_age_s=age, watched_s=1.0)
+        assert found == (OPEN, "no fresh health file from the agent")
+
+
 def test_the_deadline():
     """Too few frames at the deadline although the camera is fine: it goes back, and is to blame."""
     found = judge(GATE, Observation(evidence(10), starts=1, elapsed_s=61.0))

@@ -132,6 +132,20 @@ def test_a_dead_agent_is_rolled_back(site, device):
     assert "silent" in device.slot.reason
 
 
+def test_a_power_cut_on_trial_is_not_the_agents_silence(site, device):
+    """After a reboot the updater may be up first, and health (in tmpfs) gone: no one to blame."""
+    site.roll_out(2)
+    while device.slot.state is not State.TRIAL or not device.slot.starts:
+        device.wait(device.runner.tick())
+    device.config.layout.health.unlink()
+    device.now += 60.0
+    device.restart()
+    assert device.runner.tick() > 0
+    assert device.slot.state is State.TRIAL
+    device.settle()
+    assert (device.version, device.slot.state) == (2, State.COMMITTED)
+
+
 def test_unban_and_a_new_runtime(site, device):
     """A ban ends when it is lifted, and does not hold on another runtime."""
     device.agent.behaviour[2] = Behaviour(nonfinite=1)

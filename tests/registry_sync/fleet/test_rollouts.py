@@ -41,6 +41,17 @@ def test_revisions_grow_and_digests_are_pinned(site):
     assert start(site, 2).previous == Pin(1, site.digests[1])
 
 
+def test_nobody_goes_back_to_what_was_aborted(site):
+    """After 1 and an aborted 2, the release before 3 is 1; the one before 1 again is not known."""
+    start(site, 1)
+    start(site, 2)
+    rollouts.change_state(site.repository, GROUP, "aborted", "smells")
+    assert start(site, 3).previous == Pin(1, site.digests[1])
+    start(site, 2)
+    rollouts.change_state(site.repository, GROUP, "aborted", "still smells")
+    assert start(site, 3).previous is None
+
+
 def test_rollback(site):
     """Back is the release before; from there no further back is guessed, --to says where."""
     gate = Gate(trial_s=8.0, deadline_s=60.0)
