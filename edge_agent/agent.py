@@ -129,6 +129,7 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        self._write_health(stopped=True)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
         self._telemetry.send([farewell], model_version=self._version)
         log.info("edge-agent stopped")
@@ -250,12 +251,14 @@ class Agent:
         message = info_message(loaded, self._config.device.tags)
         self._telemetry.send([message], model_version=self._version)
 
-    def _write_health(self) -> None:
+    def _write_health(self, *, stopped: bool = False) -> None:
         health = Health(
             at=time.time(),
             boot=self._telemetry.boot,
             pid=os.getpid(),
-            models={runtime.name: model_health(runtime) for runtime in self._runtimes},
+            models={
+                runtime.name: model_health(runtime, stopped=stopped) for runtime in self._runtimes
+            },
         )
         try:
             health.write(self._config.layout.health)

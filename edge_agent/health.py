@@ -60,7 +60,8 @@ class ModelHealth:
 
     Attributes:
         release, version: what is loaded ("" and 0 for nothing).
-        state: ``running``, ``waiting`` (no release yet) or ``failed``.
+        state: ``running``, ``waiting`` (no release yet), ``failed`` or ``stopped`` (ended by
+            somebody, not by a crash).
         error: why something failed, or "".
         failed: the digest that `error` is about; another release may be ``running`` meanwhile.
     """

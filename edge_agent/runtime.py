@@ -62,15 +62,16 @@ class Inbox:
         return taken
 
 
-def model_health(runtime: ModelRuntime) -> ModelHealth:
-    """What the health file says of one model."""
+def model_health(runtime: ModelRuntime, *, stopped: bool) -> ModelHealth:
+    """What the health file says of one model; the last words of an agent say that it stopped."""
     loaded, error = runtime.current, runtime.releases.error
     idle = "failed" if error else "waiting"
+    alive = "running" if loaded else idle
     return ModelHealth(
         model=runtime.name,
         release=loaded.digest if loaded else "",
         version=loaded.version if loaded else 0,
-        state="running" if loaded else idle,
+        state="stopped" if stopped else alive,
         error=error,
         provider=loaded.detector.provider if loaded else "",
         windows=tuple(runtime.windows),

@@ -64,10 +64,14 @@ def play(stage: Stage, teller: Teller, seed: int, broker_kind: str | None) -> di
         ("A dirty lens", story.dirty_lens),
         ("The operator goes back to v1", story.rollback_by_hand),
     )
-    for title, chapter in chapters:
-        teller.chapter(title)
-        chapter()
-    final = story.ending()
+    final: dict[str, Any] = {"current_version": 0, "banned": []}
+    try:
+        for title, chapter in chapters:
+            teller.chapter(title)
+            chapter()
+        final = story.ending()
+    except OutpostError as error:  # what did happen is worth a report all the same
+        story.check(str(error), False)
     duration = time.monotonic() - teller.started
     document = facts.document(
         story.recording,
@@ -81,20 +85,22 @@ def play(stage: Stage, teller: Teller, seed: int, broker_kind: str | None) -> di
 
 
 def write_reports(stage: Stage, story: Story, document: dict[str, Any]) -> None:
-    """report.json for scripts, report.html for people."""
+    """report.json for scripts, report.html for people; also of a story that ended early."""
+    (stage.out / "report.json").write_text(json.dumps(document, indent=2) + "\n")
+    shots = pictures(stage, story)
+    page = render(document, story.recording, shots, ssim_min=ssim_threshold(story))
+    (stage.out / "report.html").write_text(page, encoding="utf-8")
+
+
+def ssim_threshold(story: Story) -> float | None:
+    """What the device's gate takes from the profile of the version that ran longest."""
     from edge_agent.bundle import Bundle
     from edge_agent.gate.check import threshold_from_profile
     from edge_agent.profile import Profile
 
-    (stage.out / "report.json").write_text(json.dumps(document, indent=2) + "\n")
-    profile = Profile.read(Bundle.open(story.bundle(2)).path("profile.json"))
-    page = render(
-        document,
-        story.recording,
-        pictures(stage, story),
-        ssim_min=threshold_from_profile(profile),
-    )
-    (stage.out / "report.html").write_text(page, encoding="utf-8")
+    if not story.bundle(2).exists():
+        return None
+    return threshold_from_profile(Profile.of(Bundle.open(story.bundle(2))))
 
 
 def pictures(stage: Stage, story: Story) -> list[Picture]:
@@ -119,6 +125,8 @@ def pictures(stage: Stage, story: Story) -> list[Picture]:
         (4, "live", "v4 on the same frame: over-sensitive, rolled back and banned"),
         (2, "dirty", "The dirty lens: what the input check keeps from the model"),
     ):
+        if not story.bundle(version).exists():
+            continue
         target = folder / f"v{version}"
         image = folder / f"{frame_name}.jpg"
         stage.call("edge-agent", "detect", story.bundle(version), image, "--save", target)

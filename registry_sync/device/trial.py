@@ -65,6 +65,7 @@ class Observation:
         health_age_s: since the agent last wrote its health file; None when there is none.
         watched_s: since this process first looked at the trial: silence is counted from then, so
             that a reboot is nobody's fault.
+        stopped: whether the agent said that it was stopped; its silence is then nobody's fault.
         error: what the agent has to complain about, or "".
         provider_wanted: whether another provider than the wanted one is a failure.
     """
@@ -75,6 +76,7 @@ class Observation:
     elapsed_s: float = 0.0
     health_age_s: float | None = 0.0
     watched_s: float = math.inf
+    stopped: bool = False
     error: str = ""
     provider_wanted: bool = True
 
@@ -105,7 +107,8 @@ def _process_faults(gate: Gate, seen: Observation) -> Iterator[str]:
         why = f": {seen.error}" if seen.error else ""
         yield f"crash loop: {seen.starts} starts without a commit{why}"
     # Before its first load the release cannot be the reason for a silent agent.
-    if seen.starts > 0 and _stale(gate, seen) and seen.watched_s > gate.stale_s:
+    silent = _stale(gate, seen) and not seen.stopped
+    if seen.starts > 0 and silent and seen.watched_s > gate.stale_s:
         age = "none" if seen.health_age_s is None else f"{seen.health_age_s:.0f} s old"
         yield f"the agent went silent after loading it (health file: {age})"
     if seen.provider_wanted and not seen.candidate.provider_ok:
@@ -180,6 +183,8 @@ def _other_rate(gate: Gate, mine: Evidence, before: Evidence, z: float) -> str:
 def _missing(gate: Gate, seen: Observation) -> str:
     if not seen.starts and not seen.candidate.captured:
         return "the agent has not loaded it yet"
+    if seen.stopped:
+        return "the agent was stopped; the trial goes on when it runs again"
     if seen.candidate.inferred < gate.min_frames:
         return (
             f"{seen.candidate.inferred} of {gate.min_frames:.0f} frames inferred"
@@ -199,6 +204,8 @@ def _missing(gate: Gate, seen: Observation) -> str:
 def _input_is_missing(gate: Gate, seen: Observation) -> bool:
     """Whether the camera (or the agent's absence), not the model, keeps the trial open."""
     mine = seen.candidate
+    if seen.stopped:
+        return True
     if mine.inferred >= gate.min_frames:
         return False
     if not seen.starts and not mine.captured:

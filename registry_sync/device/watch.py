@@ -61,6 +61,7 @@ class Watch:
                 elapsed_s=self._elapsed(slot),
                 health_age_s=age,
                 watched_s=self._watched(slot),
+                stopped=mine is not None and mine.state == "stopped",
                 error=mine.error if mine and mine.failed in ("", slot.candidate) else "",
                 provider_wanted=self._model.fallback == "refuse",
             ),

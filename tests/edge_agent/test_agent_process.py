@@ -9,6 +9,7 @@ import time
 import cv2
 import pytest
 
+from edge_agent.health import Health
 from edge_agent.metrics import Reader
 from edge_agent.outbox import Outbox
 from edge_agent.slots import MAX_STARTS, State
@@ -53,6 +54,7 @@ def test_birth_metrics_events_and_a_clean_end(tmp_path, bundles, shared_broker):
             began = time.monotonic()
             assert agent.stop() == 0, agent.text()
             assert time.monotonic() - began < 2.0
+            assert Health.read(device.layout.health).models[MODEL].state == "stopped"
         heard.wait(lambda _: documents(heard, "up/status")[-1]["state"] == "offline")
     assert [d["state"] for d in documents(heard, "up/status")] == ["online", "offline"]
     info = documents(heard, "up/info")[-1]["models"][MODEL]

@@ -104,6 +104,15 @@ def test_silence_counts_only_while_somebody_listens():
         assert found == (OPEN, "no fresh health file from the agent")
 
 
+def test_an_agent_that_was_stopped_is_waited_for():
+    """Maintenance in a trial is nobody's fault, also past the deadline; it ends unblamed."""
+    for frames in (10, 80):
+        found = verdict(evidence(frames), health_age_s=600.0, stopped=True)
+        assert found == (OPEN, "the agent was stopped; the trial goes on when it runs again")
+    late = Observation(evidence(80), starts=1, elapsed_s=1061.0, stopped=True)
+    assert (judge(GATE, late).outcome, judge(GATE, late).blame) == (FAIL, False)
+
+
 def test_the_deadline():
     """Too few frames at the deadline although the camera is fine: it goes back, and is to blame."""
     found = judge(GATE, Observation(evidence(10), starts=1, elapsed_s=61.0))
