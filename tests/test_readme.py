@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # `make test` is the run that this test is part of.
 RUN_ELSEWHERE = {"make test"}
+SERVICES = ("edge-agent run", "registry-sync run")
 KEYS = {
     "ok": bool, "duration_s": float, "broker": str, "transitions": list, "final": dict,
     "frames": dict, "metrics_received": int, "events_received": int, "latency_ms": dict,
@@ -25,22 +28,39 @@ KEYS = {
 def commands() -> list[str]:
     """Every line of the README's shell blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
-def run(command: str) -> subprocess.CompletedProcess[str]:
-    """One command from the repository's root, with the environment's programs in reach."""
+def environment() -> dict[str, str]:
+    """That of a person's shell, with the environment's programs in reach."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     # The suite's own make must not hand its flags and variables down.
     kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    return subprocess.run(
-        command, shell=True, capture_output=True, text=True, cwd=ROOT, env={**kept, "PATH": path}
-    )
+    return {**kept, "PATH": path}
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    """One command from the repository's root; a service is stopped once it has begun."""
+    if not command.startswith(SERVICES):
+        return subprocess.run(
+            command, shell=True, capture_output=True, text=True, cwd=ROOT, env=environment()
+        )
+    service = subprocess.Popen(
+        command.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+        env=environment(),
+    )  # fmt: skip
+    select.select([service.stdout], [], [], 5.0)  # its first words; some have none at rest
+    service.terminate()
+    said, _ = service.communicate(timeout=30)
+    return subprocess.CompletedProcess(command, service.returncode, "", said)
 
 
 @pytest.fixture(scope="module")
 def demo():
     """``make demo``, played once; its report.json."""
+    shutil.rmtree(ROOT / "build/bundle", ignore_errors=True)
+    (ROOT / "build/agent.toml").unlink(missing_ok=True)
     done = run("make demo")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return json.loads((ROOT / "build/demo/report.json").read_text())
