@@ -14,20 +14,20 @@ import onnxruntime
 
 from benchmarks.line import full_hd, pictures
 from benchmarks.rows import Row, interleaved
-from edge_agent.agent import Agent
 from edge_agent.backends.base import Tensor
 from edge_agent.bundle import Bundle
-from edge_agent.camera import CameraWorker
 from edge_agent.config import Config, parse
-from edge_agent.detector import Detector
-from edge_agent.follow import FixedRelease
-from edge_agent.loaded import Loaded, load_release
-from edge_agent.outbox import Outbox
-from edge_agent.preprocess import Image, Letterbox
-from edge_agent.runtime import Inbox, ModelRuntime
+from edge_agent.detection.detector import Detector
+from edge_agent.detection.preprocess import Image, Letterbox
+from edge_agent.loop.agent import Agent
+from edge_agent.loop.camera import CameraWorker
+from edge_agent.loop.follow import FixedRelease
+from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.sources import Frame
-from edge_agent.telemetry import Telemetry
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.voice import Telemetry
 
 SLICE_S = 1.0
 

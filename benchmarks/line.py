@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge_agent.bundle import Bundle
-from edge_agent.preprocess import Image
+from edge_agent.detection.preprocess import Image
 
 HERE = Path(__file__).resolve().parent.parent
 PICTURES = HERE / "tests/data/line"

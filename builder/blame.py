@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from builder.worker import run_worker
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import ModelError
 
 LEAST = 1e-4

@@ -50,12 +50,12 @@ from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
 from builder.variants import Outcome, Scene, make_variants
 from edge_agent.bundle import NAME_PATTERN, Bundle, Manifest
+from edge_agent.detection.golden import Golden, GoldenFrame, compare
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
-from edge_agent.golden import Golden, GoldenFrame, compare
-from edge_agent.histogram import Histograms
-from edge_agent.preprocess import Image
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.profile import Profile
 
 
 @dataclass(frozen=True)

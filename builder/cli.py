@@ -179,8 +179,8 @@ def _summary(built: Built) -> str:
 def verify(bundle: Path, as_json: bool) -> None:
     """Check every hash of BUNDLE and run its golden set on this machine."""
     from edge_agent.bundle import Bundle
+    from edge_agent.detection.selftest import run
     from edge_agent.errors import ModelError
-    from edge_agent.selftest import run
 
     opened = Bundle.open(bundle)
     opened.verify()
@@ -236,7 +236,7 @@ def publish(
     from builder.publish import publish as publish_bundle
     from edge_agent.bundle import Bundle
     from edge_agent.errors import RegistryError
-    from edge_agent.release_keys import default_keys
+    from edge_agent.release.keys import default_keys
 
     done = publish_bundle(
         Bundle.open(bundle), repo, keys or default_keys(repo), tracking_uri=tracking_uri, tag=tag
@@ -271,8 +271,8 @@ def repo() -> None:
 @click.option("--threshold", default=1, show_default=True, help="How many of them must sign.")
 def repo_init(repo: Path, keys: Path | None, offline_keys: int, threshold: int) -> None:
     """Found a release repository and make its keys."""
-    from edge_agent import release_repo
-    from edge_agent.release_keys import default_keys
+    from edge_agent.release import repo as release_repo
+    from edge_agent.release.keys import default_keys
 
     folder = keys or default_keys(repo)
     release_repo.init(repo, folder, offline_keys=offline_keys, threshold=threshold)
@@ -288,8 +288,8 @@ def repo_init(repo: Path, keys: Path | None, offline_keys: int, threshold: int) 
 @_KEYS
 def repo_refresh(repo: Path, keys: Path | None) -> None:
     """Sign what expires soon once more, with the keys that are here; run it daily."""
-    from edge_agent.release_keys import default_keys
-    from edge_agent.release_repo import ReleaseRepository
+    from edge_agent.release.keys import default_keys
+    from edge_agent.release.repo import ReleaseRepository
 
     opened = ReleaseRepository.open(repo, keys or default_keys(repo))
     print(f"{repo}: signed {', '.join(opened.refresh_timestamp())}")

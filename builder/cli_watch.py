@@ -102,7 +102,7 @@ def _watch(
     from builder.watch.real import EventLines, MlflowPort, Workshop, check_keys
     from builder.watch.watcher import Plan, Watcher
     from edge_agent.errors import UsageError
-    from edge_agent.release_keys import default_keys
+    from edge_agent.release.keys import default_keys
 
     reference = parse_reference(source)
     if reference.version:

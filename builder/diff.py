@@ -9,11 +9,11 @@ from typing import Any
 
 from builder.inspect import human
 from edge_agent.bundle import Bundle, Manifest, Tolerance
-from edge_agent.decode import above
-from edge_agent.golden import Golden, compare
-from edge_agent.histogram import CLASS_FEATURE, INPUT_FEATURES, OUTPUT_FEATURES, Counts
-from edge_agent.profile import Profile
-from edge_agent.psi import psi
+from edge_agent.detection.decode import above
+from edge_agent.detection.golden import Golden, compare
+from edge_agent.monitors.histogram import CLASS_FEATURE, INPUT_FEATURES, OUTPUT_FEATURES, Counts
+from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.psi import psi
 
 _SHOWN = 6
 _SAME = Tolerance(iou=0.99, score=0.01)

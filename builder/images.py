@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from builder.progress import Progress
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, UsageError
-from edge_agent.preprocess import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SYNTHETIC_FRAMES = 16

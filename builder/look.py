@@ -9,10 +9,10 @@ from statistics import median
 
 from builder.images import Picture
 from builder.runner import Runner
-from edge_agent.decode import Floats, above
-from edge_agent.histogram import INPUT_FEATURES, Histograms
-from edge_agent.observe import observe_output
-from edge_agent.preprocess import Placement
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.preprocess import Placement
+from edge_agent.monitors.histogram import INPUT_FEATURES, Histograms
+from edge_agent.monitors.observe import observe_output
 
 _ROUNDS = 7
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from builder.worker import MISSING, run_worker, torch_available
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import ModelError
 
 LIMIT = 1e-5

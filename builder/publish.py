@@ -12,7 +12,7 @@ from builder.sources.registry import Registry
 from builder.sources.version import utc_text
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.errors import RegistryError, UsageError
-from edge_agent.release_repo import Published, ReleaseRepository
+from edge_agent.release.repo import Published, ReleaseRepository
 
 TAG_RELEASE = "outpost.release"
 TAG_DIGEST = "outpost.digest"

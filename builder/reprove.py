@@ -14,9 +14,9 @@ from builder.options import TOLERANCES
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner, Shot
 from edge_agent.bundle import MANIFEST_NAME, Bundle
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
+from edge_agent.detection.golden import Golden, GoldenFrame, compare
 from edge_agent.errors import UsageError
-from edge_agent.golden import Golden, GoldenFrame, compare
 
 
 def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Parity, Bundle]:

@@ -12,9 +12,9 @@ import numpy as np
 
 from edge_agent.backends import BackendOptions, load_backend
 from edge_agent.bundle import Manifest
-from edge_agent.decode import Floats, decode
-from edge_agent.detector import contract
-from edge_agent.preprocess import Image, Letterbox, Placement
+from edge_agent.detection.decode import Floats, decode
+from edge_agent.detection.detector import contract
+from edge_agent.detection.preprocess import Image, Letterbox, Placement
 
 
 @dataclass

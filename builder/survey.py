@@ -11,11 +11,11 @@ from builder.images import Picture
 from builder.look import Look
 from builder.runner import Runner
 from edge_agent.bundle import Tolerance
-from edge_agent.decode import Floats, above
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.golden import compare
 from edge_agent.gate import Gate
-from edge_agent.golden import compare
-from edge_agent.histogram import Histograms
-from edge_agent.observe import observe_input, observe_output
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.observe import observe_input, observe_output
 
 _IOU_SHIFT = 0.01
 

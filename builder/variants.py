@@ -26,10 +26,10 @@ from builder.progress import Progress
 from builder.prove import parity
 from builder.runner import Runner, Shot
 from edge_agent.bundle import Manifest, Tolerance
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import ModelError
-from edge_agent.histogram import Histograms
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.profile import Profile
 
 Precision = Literal["fp16", "int8", "int8-cpu"]
 ORDER: tuple[Precision, ...] = ("fp16", "int8", "int8-cpu")

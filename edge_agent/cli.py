@@ -40,7 +40,8 @@ def cli() -> None:
 )
 def run(config_path: Path, bundle: Path | None, telemetry: str | None) -> None:
     """Run the agent until SIGTERM, Ctrl-C, or the end of every source."""
-    from edge_agent import config, run
+    from edge_agent import config
+    from edge_agent.loop import run
 
     run.run(config.load(config_path), bundle=bundle, sink=telemetry)
 
@@ -59,7 +60,7 @@ def detect(
     save: Path | None,
 ) -> None:
     """Try a bundle on pictures."""
-    from edge_agent import detect
+    from edge_agent.commands import detect
 
     detect.run(bundle, images, confidence=confidence, as_json=as_json, save=save, echo=click.echo)
 
@@ -73,7 +74,7 @@ def doctor(
     context: click.Context, config_path: Path | None, bundle: Path | None, as_json: bool
 ) -> None:
     """Explain what is wrong with a config, a camera, a broker, a bundle; exit code 1 if so."""
-    from edge_agent import doctor, finding
+    from edge_agent.commands import doctor, finding
 
     if config_path is None and bundle is None:
         config_path = DEFAULT_CONFIG
@@ -88,7 +89,7 @@ def doctor(
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def init(output: Path, device_id: str | None, force: bool) -> None:
     """Write an annotated configuration."""
-    from edge_agent import template
+    from edge_agent.commands import template
 
     template.write(output, device_id, force=force)
     click.echo(f"wrote {output}; edit it, then: edge-agent doctor -c {output}")
@@ -100,7 +101,8 @@ def init(output: Path, device_id: str | None, force: bool) -> None:
 @click.pass_context
 def status(context: click.Context, config_path: Path, as_json: bool) -> None:
     """Show what the agent runs and its last window; exit code 1 when it is not alive."""
-    from edge_agent import config, status
+    from edge_agent import config
+    from edge_agent.commands import status
 
     report = status.read(config.load(config_path))
     click.echo(report.as_json() if as_json else report.as_text())

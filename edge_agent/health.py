@@ -34,7 +34,7 @@ class Window:
         latency_p50_ms, latency_p95_ms: preprocess + inference + postprocess; 0 with no frame.
         provider_ok: whether the active provider is the wanted one.
         rss_mb: resident memory of the agent.
-        counts: histogram counts of output features (edge_agent.histogram).
+        counts: histogram counts of output features (edge_agent.monitors.histogram).
     """
 
     seq: int

@@ -13,7 +13,7 @@ from edge_agent.console import table
 from edge_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_agent.release_repo import ReleaseRepository
+    from edge_agent.release.repo import ReleaseRepository
     from registry_sync.rollout import Rollout
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -113,7 +113,7 @@ def advance(group: str, repo: Path, keys: Path | None, reason: str, as_json: boo
 @json_option
 def rollout_status(group: str | None, repo: Path, as_json: bool) -> None:
     """What each group is asked to run."""
-    from edge_agent.release_repo import ReleaseRepository
+    from edge_agent.release.repo import ReleaseRepository
     from registry_sync.fleet import rollouts
 
     repository = ReleaseRepository.open(repo)
@@ -153,8 +153,8 @@ def fleet_rollback(
 
 
 def _open(repo: Path, keys: Path | None) -> ReleaseRepository:
-    from edge_agent.release_keys import default_keys
-    from edge_agent.release_repo import ReleaseRepository
+    from edge_agent.release.keys import default_keys
+    from edge_agent.release.repo import ReleaseRepository
 
     return ReleaseRepository.open(repo, keys or default_keys(repo))
 

@@ -29,12 +29,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_agent.bundle import Bundle, Manifest
-from edge_agent.detector import Detector
+from edge_agent.detection.detector import Detector
+from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.gate import Gate
-from edge_agent.golden import Golden, GoldenFrame
-from edge_agent.histogram import Histograms
-from edge_agent.observe import observe_input, observe_output
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.profile import Profile
 
 CLASSES = ("red", "green", "blue")
 WIDTH, HEIGHT = 96, 72

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edge_agent.detector import Detector
+from edge_agent.detection.detector import Detector
 from tests.bundles import frame, make_bundle, write_clip
 
 

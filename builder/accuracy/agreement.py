@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.decode import Floats, above
-from edge_agent.golden import iou_matrix, match
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.golden import iou_matrix, match
 
 LEAST_IOU = 0.5
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from builder.accuracy.labels import Labels
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import UsageError
 
 FLOOR = 0.001

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import SourceError, UsageError
 
 _SHOWN = 5

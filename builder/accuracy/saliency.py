@@ -19,9 +19,9 @@ import numpy.typing as npt
 from builder.progress import Progress
 from builder.runner import Runner, Shot
 from edge_agent.bundle import Bundle
-from edge_agent.decode import Floats, above
-from edge_agent.golden import match
-from edge_agent.preprocess import Image
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.golden import match
+from edge_agent.detection.preprocess import Image
 
 GRID = 6
 STABLE = 0.5

@@ -12,8 +12,8 @@ from builder.accuracy.limits import Limits
 from builder.prove import Parity
 from edge_agent.bundle import Tolerance
 from edge_agent.console import table
-from edge_agent.decode import Floats
-from edge_agent.golden import compare
+from edge_agent.detection.decode import Floats
+from edge_agent.detection.golden import compare
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from builder.images import png, read_picture
 from builder.progress import Progress, Silent
 from edge_agent.atomic import fsync_dir, make_dirs, write_atomic
 from edge_agent.checked import canonical_json
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, UsageError, storage_errors
-from edge_agent.preprocess import Image
 
 FEW = 20
 """Below so many images, mean and spread say little."""

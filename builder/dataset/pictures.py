@@ -10,7 +10,7 @@ import numpy as np
 
 from builder.dataset.policy import Spread, keeps
 from builder.images import load
-from edge_agent.preprocess import Image
+from edge_agent.detection.preprocess import Image
 
 SHEET_IMAGES = 24
 _COLUMNS = 6

@@ -21,9 +21,9 @@ import numpy as np
 
 from builder.dataset.whole import damage
 from builder.images import SUFFIXES
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, UsageError
 from edge_agent.gate import Reference
-from edge_agent.preprocess import Image
 
 THUMB = 32
 MOST_BYTES = 256 * 1024 * 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from edge_agent.histogram import CLASS_FEATURE, EDGES, INPUT_FEATURES, OUTPUT_FEATURES
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import CLASS_FEATURE, EDGES, INPUT_FEATURES, OUTPUT_FEATURES
+from edge_agent.monitors.profile import Profile
 
 _WIDTH, _HEIGHT, _BASE = 260, 84, 66
 _TITLES = {

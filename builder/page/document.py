@@ -11,7 +11,7 @@ from builder.inspect import facts, human, proof_text
 from builder.page.charts import profile_charts
 from builder.page.pictures import class_chips, golden_figures
 from edge_agent.bundle import Bundle
-from edge_agent.profile import Profile
+from edge_agent.monitors.profile import Profile
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _MOST_CLASSES = 200

@@ -11,10 +11,10 @@ import numpy as np
 
 from builder.images import read_picture
 from edge_agent.bundle import Bundle
-from edge_agent.decode import above
-from edge_agent.draw import colour, draw
-from edge_agent.golden import Golden
-from edge_agent.preprocess import Image
+from edge_agent.detection.decode import above
+from edge_agent.detection.draw import colour, draw
+from edge_agent.detection.golden import Golden
+from edge_agent.detection.preprocess import Image
 
 _MOST_PIXELS = 720
 _LEAST_PIXELS = 320

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from builder.dataset.policy import Policy, keeps
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 
 IMAGES = 64
 LEAST = 8

@@ -21,7 +21,7 @@ import numpy as np
 from builder.errors import GraphError
 from builder.precision.calibration import Reader
 from builder.precision.places import find_places
-from edge_agent.decode import Floats
+from edge_agent.detection.decode import Floats
 from edge_agent.errors import OutpostError
 
 Flavour = Literal["int8", "int8-cpu"]

@@ -22,8 +22,8 @@ from builder.watch.ports import Made, Shipped
 from edge_agent.atomic import make_dirs
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.errors import storage_errors
-from edge_agent.release_keys import read_key
-from edge_agent.release_repo import ReleaseRepository
+from edge_agent.release.keys import read_key
+from edge_agent.release.repo import ReleaseRepository
 
 
 class MlflowPort:

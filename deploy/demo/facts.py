@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deploy.demo.recorder import Received, Recording
-from edge_agent.histogram import OUTPUT_FEATURES
 from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM
+from edge_agent.monitors.histogram import OUTPUT_FEATURES
 from edge_agent.slots import State
 
 COUNTERS = {

@@ -96,7 +96,7 @@ def ssim_threshold(story: Story) -> float | None:
     """What the device's gate takes from the profile of the version that ran longest."""
     from edge_agent.bundle import Bundle
     from edge_agent.gate.check import threshold_from_profile
-    from edge_agent.profile import Profile
+    from edge_agent.monitors.profile import Profile
 
     if not story.bundle(2).exists():
         return None

@@ -156,7 +156,7 @@ def main(arguments: Sequence[str]) -> int:
 def _build_here(
     kind: str, model: Path, request: Request, cache: bytes, memory_mb: int, out: Any
 ) -> Engine:
-    from edge_agent.selftest import limit_memory
+    from edge_agent.detection.selftest import limit_memory
 
     trt = modules.load(kind)
     if memory_mb:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from edge_agent.detection.preprocess import Image, check_image
 from edge_agent.gate.ssim import Reference
 from edge_agent.gate.statistics import Statistics, measure, reduce
-from edge_agent.histogram import quantile
-from edge_agent.preprocess import Image, check_image
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import quantile
+from edge_agent.monitors.profile import Profile
 
 # The threshold lies this many (median - low quantile) spreads below the low quantile.
 LOW_QUANTILE = 0.01

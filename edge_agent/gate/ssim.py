@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
-from edge_agent.preprocess import Image
 
 WINDOW = 7
 _BORDER = WINDOW // 2

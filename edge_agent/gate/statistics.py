@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge_agent.preprocess import Image
+from edge_agent.detection.preprocess import Image
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Image statistics, in the units of `edge_agent.histogram.EDGES`.
+    """Image statistics, in the units of `edge_agent.monitors.histogram.EDGES`.
 
     Attributes:
         luminance: mean grey level, 0..1.

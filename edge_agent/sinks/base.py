@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge_agent.config import Config
-from edge_agent.outbox import Outbox
+from edge_agent.telemetry.outbox import Outbox
 
 # (fields, model version) -> bytes with the envelope, for what does not go through the outbox
 StampLive = Callable[[Mapping[str, Any], int], bytes]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edge_agent.errors import OutpostError, storage_errors
 from edge_agent.metrics import topic
-from edge_agent.outbox import Outbox, Parcel
 from edge_agent.sinks.base import Live, SinkContext, StampLive
+from edge_agent.telemetry.outbox import Outbox, Parcel
 
 MAX_BYTES = 16 * 1024 * 1024
 _BATCH = 100

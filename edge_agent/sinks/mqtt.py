@@ -15,12 +15,12 @@ import threading
 from collections import deque
 
 from edge_agent.backoff import Backoff
-from edge_agent.broker import MQTT_3_1_1, MQTT_5
 from edge_agent.config import Mqtt
 from edge_agent.errors import BrokerError, OutpostError
-from edge_agent.outbox import Outbox
 from edge_agent.sinks.base import Live, SinkContext, StampLive
 from edge_agent.sinks.mqtt_session import Ending, Session
+from edge_agent.telemetry.broker import MQTT_3_1_1, MQTT_5
+from edge_agent.telemetry.outbox import Outbox
 
 PASSING_MOST = 64
 FIRST_DELAY_S = 0.5

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.broker import address, make_client
 from edge_agent.metrics import STATUS, topic
 from edge_agent.sinks.base import Live
+from edge_agent.telemetry.broker import address, make_client
 
 if TYPE_CHECKING:
     from edge_agent.sinks.mqtt import MqttSink

@@ -10,8 +10,8 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from edge_agent.checked import nearest
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
-from edge_agent.preprocess import Image
 
 
 @dataclass(frozen=True)

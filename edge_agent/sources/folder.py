@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
-from edge_agent.preprocess import Image
 from edge_agent.sources.base import Frame, Pacer, Spec
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
-from edge_agent.preprocess import Image
 from edge_agent.sources.base import Frame, Pacer, Spec
 
 DEFAULT_FPS = 25.0

@@ -20,7 +20,7 @@ from edge_agent.health import Window
 FEATURES = ("detections_per_frame", "box_area", "class")
 COARSE_BINS = 4
 BLOCKS = 8
-# What a bin of `detections_per_frame` stands for (edge_agent.histogram.EDGES).
+# What a bin of `detections_per_frame` stands for (edge_agent.monitors.histogram.EDGES).
 _BOXES = (0.0, 1.0, 2.0, 3.0, 4.5, 7.0, 10.5, 16.5, 35.0, 60.0)
 Z = 4.0  # about 3 in 100,000 per look; a trial looks some hundred times
 Z_SUSPECT = 1.5  # not enough to fail, too much to pass: more frames decide

@@ -1,7 +1,7 @@
 """The self-test in a child process: nothing that a model does there can hurt the updater.
 
-`edge_agent.selftest` runs the golden set; here it gets a memory limit and a time limit, and its
-death is put into words.
+`edge_agent.detection.selftest` runs the golden set; here it gets a memory limit and a time limit,
+and its death is put into words.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def run_selftest(bundle: Path, model: Model, limits: SelfTest) -> Report:
         limits: memory and time.
     """
     command = [
-        sys.executable, "-m", "edge_agent.selftest", str(bundle), "--variant", model.variant,
-        "--providers", ",".join(model.providers), "--fallback", model.fallback,
+        sys.executable, "-m", "edge_agent.detection.selftest", str(bundle),
+        "--variant", model.variant, "--providers", ",".join(model.providers),
+        "--fallback", model.fallback,
         "--threads", str(model.threads), "--memory-mb", str(limits.memory_mb), "--json",
     ]  # fmt: skip
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import RepositoryError, UsageError
-from edge_agent.release_repo import ReleaseRepository
+from edge_agent.release.repo import ReleaseRepository
 from registry_sync.rollout import Gate, Pin, Rollout, Wave
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

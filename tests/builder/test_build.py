@@ -13,12 +13,12 @@ import pytest
 from builder.build import build
 from builder.options import BuildOptions
 from builder.progress import Silent
-from edge_agent import selftest
 from edge_agent.bundle import Bundle
-from edge_agent.detector import Detector
+from edge_agent.detection import selftest
+from edge_agent.detection.detector import Detector
+from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, SourceError, UsageError
-from edge_agent.golden import Golden
-from edge_agent.profile import Profile
+from edge_agent.monitors.profile import Profile
 from tests.builder.squares import write_squares
 from tests.bundles import CLASSES, WIDTH, frame
 

@@ -12,8 +12,8 @@ from builder.checkpoint import read_checkpoint
 from builder.cli import main
 from builder.errors import GraphError
 from builder.exporter import export_onnx, exportable
-from edge_agent import selftest
 from edge_agent.bundle import Bundle
+from edge_agent.detection import selftest
 from tests.builder.forge import dump, network, write_archive
 from tests.builder.hostile import SYSTEM
 

@@ -15,9 +15,9 @@ from builder.errors import CheckpointError
 from builder.graph import write_onnx
 from builder.graph.ready import read_ready
 from builder.options import BuildOptions
-from edge_agent import selftest
+from edge_agent.detection import selftest
+from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, UsageError
-from edge_agent.golden import Golden
 
 CLASSIC = Path(__file__).parent.parent / "data" / "classic_yolov5" / "classic_n.pt"
 

@@ -16,8 +16,8 @@ from builder.page import render_page
 from builder.page.charts import profile_charts
 from edge_agent.bundle import Bundle
 from edge_agent.checked import canonical_json
-from edge_agent.histogram import Histograms
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.profile import Profile
 
 VOID = {"meta", "img", "i", "rect", "line", "br"}
 

@@ -15,9 +15,9 @@ from builder.options import BuildOptions
 from builder.prove import LIMIT, Parity, check, obstacle, parity, run_reference, torch_available
 from builder.reprove import prove
 from builder.runner import Runner
-from edge_agent import selftest
+from edge_agent.detection import selftest
+from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, UsageError
-from edge_agent.golden import Golden
 from tests.builder.squares import write_squares
 
 needs_torch = pytest.mark.skipif(

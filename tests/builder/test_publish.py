@@ -8,8 +8,8 @@ from builder.build import build
 from builder.options import BuildOptions
 from builder.publish import TAG_DIGEST, TAG_PUBLISHED_AT, TAG_RELEASE, publish
 from builder.sources.registry import Registry
-from edge_agent import release_repo
 from edge_agent.errors import RepositoryError
+from edge_agent.release import repo as release_repo
 
 
 @pytest.fixture

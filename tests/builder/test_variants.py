@@ -11,10 +11,10 @@ import pytest
 
 from builder.build import Built, build
 from builder.options import BuildOptions, parse_precisions
-from edge_agent import selftest
-from edge_agent.detector import Detector
+from edge_agent.detection import selftest
+from edge_agent.detection.detector import Detector
 from edge_agent.errors import ModelError, UsageError
-from edge_agent.profile import Profile
+from edge_agent.monitors.profile import Profile
 from tests.bundles import HEIGHT, WIDTH, frame
 from tests.schemas import faults
 

@@ -12,10 +12,10 @@ import pytest
 
 from edge_agent import __version__
 from edge_agent.cli import main
+from edge_agent.commands.template import text, write
 from edge_agent.config import load
 from edge_agent.errors import StorageError, UsageError
 from edge_agent.health import Health, ModelHealth, Window
-from edge_agent.template import text, write
 from tests.brokers import free_port
 from tests.bundles import make_bundle, write_frames
 from tests.devices import Device

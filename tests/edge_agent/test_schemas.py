@@ -9,9 +9,9 @@ import math
 import pytest
 
 from edge_agent.bundle import HEADS, INTERPOLATIONS, PRECISIONS, Manifest
+from edge_agent.detection.golden import Golden
 from edge_agent.errors import BundleError
-from edge_agent.golden import Golden
-from edge_agent.profile import Profile
+from edge_agent.monitors.profile import Profile
 from tests.bundles import make_bundle
 from tests.schemas import faults
 

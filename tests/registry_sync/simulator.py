@@ -1,6 +1,6 @@
 """A simulated site: a real release repository, a device's folders, and an agent that can misbehave.
 
-Nothing here patches anything: the repository is written by edge_agent.release_repo, the releases
+Nothing here patches anything: the repository is written by edge_agent.release.repo, the releases
 are tests/bundles.py's, and the agent implements the production interface (it follows the slot
 state, counts starts in the journal and writes ``<run>/health.json``). Only its model is pretended::
 
@@ -24,9 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_agent import release_repo
 from edge_agent.config import Config, Model, SelfTest, load
 from edge_agent.health import KEEP, Health, ModelHealth, Window
+from edge_agent.release import repo as release_repo
 from edge_agent.slots import Journal, Slot, State, choose
 from registry_sync.device.clock import Moment
 from registry_sync.device.run import Runner, make_client

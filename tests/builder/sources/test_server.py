@@ -14,9 +14,9 @@ from builder.publish import TAG_DIGEST, publish
 from builder.sources import resolve
 from builder.sources.registry import Registry, quiet_mlflow
 from builder.watch.hook import listening
-from edge_agent import release_repo
 from edge_agent.bundle import hash_file
 from edge_agent.errors import RegistryError
+from edge_agent.release import repo as release_repo
 from tests.builder.conftest import empty_database
 from tests.builder.mlflow_server import PASSWORD, USER, mlflow_server
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli import main
-from edge_agent import release_repo
+from edge_agent.release import repo as release_repo
 from tests.builder.squares import write_squares
 
 

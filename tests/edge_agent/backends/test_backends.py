@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from edge_agent.backends import BACKENDS, BackendOptions, load_backend
-from edge_agent.detector import contract
+from edge_agent.detection.detector import contract
 from edge_agent.errors import ModelError
 from tests.bundles import make_bundle
 

@@ -5,8 +5,8 @@ import pytest
 
 from edge_agent.errors import SourceError
 from edge_agent.gate import Gate, Hysteresis, threshold_from_profile
-from edge_agent.histogram import Histograms
-from edge_agent.profile import Profile
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.profile import Profile
 from tests.bundles import background, dirty, frame, make_bundle
 
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from edge_agent import release_repo
 from edge_agent.errors import ConfigError, RepositoryError
+from edge_agent.release import repo as release_repo
 from edge_agent.slots import Journal
 from registry_sync.device.run import make_client
 from registry_sync.fleet import rollouts

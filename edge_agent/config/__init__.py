@@ -1,0 +1,22 @@
+"""agent.toml: one configuration for agent and updater, one file per group of sections."""
+
+from edge_agent.config.device import Device, Mqtt, Repository
+from edge_agent.config.file import Config, load, parse
+from edge_agent.config.gate import Gate
+from edge_agent.config.models import Camera, Model, SelfTest
+from edge_agent.config.monitors import Drift, Metrics
+
+__all__ = [
+    "Camera",
+    "Config",
+    "Device",
+    "Drift",
+    "Gate",
+    "Metrics",
+    "Model",
+    "Mqtt",
+    "Repository",
+    "SelfTest",
+    "load",
+    "parse",
+]

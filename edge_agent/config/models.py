@@ -1,0 +1,108 @@
+"""What runs and what it looks at: ``[[model]]``, ``[[camera]]`` and ``[selftest]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.bundle import NAME_PATTERN
+from edge_agent.checked import Fields
+from edge_agent.metrics import DEVICE_PATTERN
+
+PROVIDERS = ("tensorrt", "cuda", "cpu")
+POLICIES = ("wait", "drop-oldest", "drop-latest")
+FALLBACKS = ("refuse", "allow")
+
+
+@dataclass(frozen=True)
+class Model:
+    """``[[model]]``: one model that this device runs, and on what.
+
+    Attributes:
+        providers: wanted order; the first is the wanted one.
+        fallback: ``refuse`` fails when the wanted provider is not active, ``allow`` reports it.
+        threads: threads of the CPU provider, 0 for all cores.
+    """
+
+    name: str
+    group: str
+    variant: str
+    providers: tuple[str, ...]
+    fallback: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Camera:
+    """``[[camera]]``: one source of frames and the model that looks at it.
+
+    Attributes:
+        source: ``file:clip.mp4?loop=1&fps=10``, ``dir:frames``; the table is edge_agent.sources.
+        policy: what happens when the model is slower than the camera, one of `POLICIES`.
+        queue: frames that may wait.
+    """
+
+    id: str
+    source: str
+    model: str
+    policy: str
+    queue: int
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """``[selftest]``: limits of the child process that proves a release on this device."""
+
+    memory_mb: int
+    timeout_s: float
+    latency_ratio: float
+
+
+def parse_model(fields: Fields) -> Model:
+    """Read ``[[model]]``; faults are noted in ``fields``."""
+    providers = fields.texts("providers", ("cpu",), least=1)
+    for name in providers:
+        if name not in PROVIDERS:
+            fields.fault("providers", f'"{name}" is not one of {", ".join(PROVIDERS)}')
+    model = Model(
+        name=fields.text("name", pattern=NAME_PATTERN),
+        group=fields.text("group", "default", pattern=NAME_PATTERN),
+        variant=fields.text("variant", "auto"),
+        providers=providers,
+        fallback=fields.text("fallback", "refuse", choices=FALLBACKS),
+        threads=fields.integer("threads", 0, least=0, most=256),
+    )
+    fields.close()
+    return model
+
+
+def _source(text: str, folder: Path) -> str:
+    """The source with a file's or folder's relative path made relative to the configuration."""
+    scheme, colon, rest = text.partition(":")
+    if scheme not in ("file", "dir") or not rest or rest.startswith("?"):
+        return text
+    return f"{scheme}{colon}{folder / rest}"
+
+
+def parse_camera(fields: Fields, folder: Path) -> Camera:
+    """Read ``[[camera]]``; faults are noted in ``fields``."""
+    camera = Camera(
+        id=fields.text("id", pattern=DEVICE_PATTERN),
+        source=_source(fields.text("source"), folder),
+        model=fields.text("model"),
+        policy=fields.text("policy", "drop-oldest", choices=POLICIES),
+        queue=fields.integer("queue", 2, least=1, most=1024),
+    )
+    fields.close()
+    return camera
+
+
+def parse_selftest(fields: Fields) -> SelfTest:
+    """Read ``[selftest]``; faults are noted in ``fields``."""
+    selftest = SelfTest(
+        memory_mb=fields.integer("memory_mb", 1024, least=64),
+        timeout_s=fields.number("timeout_s", 120.0, least=1.0),
+        latency_ratio=fields.number("latency_ratio", 3.0, least=1.0),
+    )
+    fields.close()
+    return selftest

@@ -1,0 +1,1 @@
+"""From a picture to detections, and the proof that a device still computes them."""

@@ -1,0 +1,119 @@
+"""A bundle that runs: picture in, detections out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_agent.backends import Backend, BackendOptions, Contract, load_backend
+from edge_agent.bundle import Bundle, Manifest
+from edge_agent.detection.decode import Floats, decode
+from edge_agent.detection.preprocess import Image, Letterbox
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one frame gave.
+
+    Attributes:
+        detections: (n, 6) float32 x0, y0, x1, y1, score, class_id in pixels of the picture, best
+            first, down to the manifest's ``decode.floor``.
+        nonfinite: whether the raw output held NaN or Inf.
+    """
+
+    detections: Floats
+    nonfinite: bool
+    preprocess_ms: float
+    infer_ms: float
+    postprocess_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """All three stages."""
+        return self.preprocess_ms + self.infer_ms + self.postprocess_ms
+
+
+class Detector:
+    """Letterbox, backend and decode of one bundle. Use one instance per thread."""
+
+    def __init__(self, manifest: Manifest, backend: Backend) -> None:
+        self.manifest = manifest
+        self._backend = backend
+        self._letterbox = Letterbox(manifest.input)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Bundle,
+        *,
+        variant: str = "auto",
+        providers: tuple[str, ...] = ("cpu",),
+        fallback: str = "refuse",
+        threads: int = 0,
+    ) -> Detector:
+        """Load a variant of a bundle (its files are not hashed here; see `Bundle.verify`).
+
+        Raises:
+            BundleError: when there is no such variant.
+            ModelError: when it cannot be loaded, is not what the manifest promises, or the wanted
+                provider is not active and ``fallback`` is ``refuse``.
+        """
+        manifest = bundle.manifest
+        path = bundle.path(manifest.variant(variant).path)
+        options = BackendOptions(providers, fallback, threads)
+        return cls(manifest, load_backend("onnx", path, contract(manifest), options))
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that is active."""
+        return self._backend.provider
+
+    @property
+    def wanted_provider(self) -> str:
+        """The execution provider that was asked for first."""
+        return self._backend.wanted_provider
+
+    def detect(self, image: Image) -> Result:
+        """Detections in one (H, W, 3) BGR uint8 picture.
+
+        Raises:
+            SourceError: when the picture is not one.
+            ModelError: when the runtime fails.
+        """
+        start = time.perf_counter()
+        tensor, placement = self._letterbox(image)
+        ready = time.perf_counter()
+        raw = self._backend.run(tensor)
+        inferred = time.perf_counter()
+        detections, nonfinite = decode(raw, self.manifest.head, self.manifest.decode, placement)
+        end = time.perf_counter()
+        return Result(
+            detections,
+            nonfinite,
+            preprocess_ms=(ready - start) * 1e3,
+            infer_ms=(inferred - ready) * 1e3,
+            postprocess_ms=(end - inferred) * 1e3,
+        )
+
+    def warm_up(self, runs: int = 2) -> None:
+        """Run on a grey picture, so that the first real frame is not the slow one."""
+        spec = self.manifest.input
+        image = np.full((spec.height, spec.width, 3), spec.pad_value, np.uint8)
+        for _ in range(runs):
+            self.detect(image)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._backend.close()
+
+
+def contract(manifest: Manifest) -> Contract:
+    """What the manifest promises of each of its graphs."""
+    anchors = manifest.head == "yolov5-anchor"
+    return Contract(
+        input_shape=(1, 3, manifest.input.height, manifest.input.width),
+        channels=len(manifest.classes) + (5 if anchors else 4),
+        channel_axis=2 if anchors else 1,
+    )

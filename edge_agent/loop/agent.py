@@ -1,0 +1,272 @@
+"""The agent: cameras work in their threads, this loop closes windows, swaps releases and reports.
+
+Nothing in this loop is waited for by a frame: a disk or a broker that stalls delays reports, not
+inference.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from edge_agent import __version__
+from edge_agent.config import Config
+from edge_agent.errors import OutpostError, StorageError
+from edge_agent.health import Health, Window
+from edge_agent.loop.camera import CameraWorker, FrameCounts
+from edge_agent.loop.follow import Change
+from edge_agent.loop.loaded import Loaded
+from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
+from edge_agent.metrics import Message, event
+from edge_agent.monitors.drift import DriftVerdict
+from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.system import SystemReader
+from edge_agent.telemetry.events import change_event, drift_event, info_message
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.payloads import (
+    frame_totals,
+    health_window,
+    input_message,
+    output_message,
+    system_message,
+)
+from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.voice import Telemetry
+
+TICK_S = 0.05
+REPORT_S = 1.0
+JOIN_S = 0.7
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Runs until `stop`, or until every camera's source has come to its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        runtimes: Sequence[ModelRuntime],
+        *,
+        inbox: Inbox,
+        telemetry: Telemetry,
+        outbox: Outbox,
+        reporter: Reporter | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._runtimes = list(runtimes)
+        self._inbox = inbox
+        self._telemetry = telemetry
+        self._outbox = outbox
+        self._reporter = reporter
+        self._clock = clock
+        self._stopping = False
+        self._system = SystemReader(config.layout.data)
+        self._latency = Sketch()
+        self._inferred = 0
+        self._swaps = 0
+        self._dropped_during_swap = 0
+        self._window_began = clock()
+        self._report_at = 0.0
+        self._complained: set[str] = set()
+
+    @property
+    def _cameras(self) -> list[CameraWorker]:
+        return [camera for runtime in self._runtimes for camera in runtime.cameras]
+
+    @property
+    def _version(self) -> int:
+        """The version of the first model that runs, for what is about the whole device."""
+        return next((r.current.version for r in self._runtimes if r.current is not None), 0)
+
+    def stop(self) -> None:
+        """End soon; may be called from any thread or a signal handler (so it takes no lock)."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until the end."""
+        self._begin()
+        try:
+            while not self._stopping:
+                ended = self._finished()
+                self.tick()
+                if ended:
+                    break
+                time.sleep(TICK_S)
+        finally:
+            self._end()
+
+    def tick(self) -> None:
+        """One round of everything that is due."""
+        for runtime in self._runtimes:
+            self._follow(runtime)
+            for loaded in runtime.releases.holder.collect():
+                self._retire(runtime, loaded)
+        self._forward()
+        now = self._clock()
+        if now >= self._report_at:
+            self._report_at = now + REPORT_S
+            self._report()
+        if now - self._window_began >= self._config.metrics.window_s:
+            self._close_windows()
+
+    def _begin(self) -> None:
+        names = ", ".join(runtime.name for runtime in self._runtimes)
+        text = f"edge-agent {__version__} started for {names}"
+        log.info("%s (boot %s)", text, self._telemetry.boot)
+        self._telemetry.send([event("agent.started", "info", text, agent=__version__)])
+        self._write_health()
+        for camera in self._cameras:
+            camera.start()
+
+    def _end(self) -> None:
+        for camera in self._cameras:
+            camera.stop()
+        deadline = time.monotonic() + JOIN_S
+        for camera in self._cameras:
+            camera.join(max(0.0, deadline - time.monotonic()))
+        self._forward()
+        self._close_windows()
+        self._write_health(stopped=True)
+        farewell = event("agent.stopped", "info", "edge-agent stopped")
+        self._telemetry.send([farewell], model_version=self._version)
+        log.info("edge-agent stopped")
+
+    def _finished(self) -> bool:
+        cameras = self._cameras
+        return bool(cameras) and all(camera.finished for camera in cameras)
+
+    def _follow(self, runtime: ModelRuntime) -> None:
+        trouble = runtime.releases.error
+        changes = runtime.releases.poll()
+        for change in changes:
+            self._tell_change(runtime, change)
+        if changes:
+            if runtime.dropped_before_load is not None:
+                self._dropped_during_swap += runtime.frames.dropped - runtime.dropped_before_load
+            runtime.dropped_before_load = None
+            self._send_info()
+        if changes or runtime.releases.error != trouble:
+            self._write_health()
+        if runtime.releases.loading and runtime.dropped_before_load is None:
+            runtime.dropped_before_load = runtime.frames.dropped
+
+    def _tell_change(self, runtime: ModelRuntime, change: Change) -> None:
+        version = change.loaded.version if change.loaded is not None else self._version
+        self._telemetry.send([change_event(runtime.name, change)], model_version=version)
+        if change.loaded is None:
+            return
+        log.info("%s, loaded in %.2f s", change.text, change.seconds)
+        runtime.windows.clear()
+        runtime.drifted = False
+        self._swaps += change.before is not None
+
+    def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
+        """The last window of a release that was swapped out; then its memory goes."""
+        self._close_window(runtime, loaded)
+        try:
+            loaded.detector.close()
+        except Exception as error:  # a runtime may raise anything; the old model must not stop us
+            self._complain(f"{runtime.name} {loaded.version}: close failed: {error}")
+
+    def _forward(self) -> None:
+        for message, version in self._inbox.take():
+            self._telemetry.send([message], model_version=version)
+
+    def _report(self) -> None:
+        if self._reporter is None:
+            return
+        errors = {runtime.name: runtime.releases.error for runtime in self._runtimes}
+        try:
+            self._reporter.poll(self._telemetry, errors)
+        except StorageError as error:
+            self._complain(str(error))
+
+    def _close_windows(self) -> None:
+        for runtime in self._runtimes:
+            if runtime.current is not None:
+                runtime.windows.append(self._close_window(runtime, runtime.current))
+        self._send_system()
+        self._write_health()
+
+    def _close_window(self, runtime: ModelRuntime, loaded: Loaded) -> Window:
+        report = loaded.window.close()
+        runtime.seq += 1
+        window = health_window(
+            report,
+            runtime.frames_of_window(),
+            seq=runtime.seq,
+            at=time.time(),
+            release=loaded.digest,
+            provider_ok=loaded.provider_ok,
+            rss_mb=self._system.rss_mb(),
+        )
+        self._latency.merge(report.latency)
+        self._inferred += report.inferred
+        verdict = loaded.drift.update(report.merged())
+        classes = loaded.bundle.manifest.classes
+        messages = [
+            input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
+        ]
+        messages.append(output_message(runtime.name, classes, report, loaded.drift))
+        if verdict is not None:
+            messages += self._drift_events(runtime, verdict)
+        self._telemetry.send(messages, model_version=loaded.version)
+        return window
+
+    def _drift_events(self, runtime: ModelRuntime, verdict: DriftVerdict) -> list[Message]:
+        """One event when output drift is suspected, one when it is gone."""
+        drifted = bool(verdict.drifted)
+        if drifted == runtime.drifted:
+            return []
+        runtime.drifted = drifted
+        return [drift_event(runtime.name, verdict)]
+
+    def _send_system(self) -> None:
+        now = self._clock()
+        frames = sum((runtime.frames for runtime in self._runtimes), FrameCounts())
+        totals = frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
+        try:
+            totals |= {
+                "outbox_waiting": len(self._outbox),
+                "outbox_dropped_total": self._outbox.dropped,
+                "telemetry_lost_total": self._telemetry.lost,
+            }
+        except StorageError as error:
+            self._complain(str(error))
+        message = system_message(
+            self._system.read(),
+            self._latency,
+            totals,
+            inferred=self._inferred,
+            seconds=now - self._window_began,
+        )
+        self._latency, self._inferred, self._window_began = Sketch(), 0, now
+        self._telemetry.send([message], model_version=self._version)
+
+    def _send_info(self) -> None:
+        loaded = {r.name: r.current for r in self._runtimes if r.current is not None}
+        message = info_message(loaded, self._config.device.tags)
+        self._telemetry.send([message], model_version=self._version)
+
+    def _write_health(self, *, stopped: bool = False) -> None:
+        health = Health(
+            at=time.time(),
+            boot=self._telemetry.boot,
+            pid=os.getpid(),
+            models={
+                runtime.name: model_health(runtime, stopped=stopped) for runtime in self._runtimes
+            },
+        )
+        try:
+            health.write(self._config.layout.health)
+        except (OutpostError, OSError) as error:
+            self._complain(f"{self._config.layout.health}: {error}")
+
+    def _complain(self, text: str) -> None:
+        """Log a lasting trouble once."""
+        if text not in self._complained and len(self._complained) < 100:
+            self._complained.add(text)
+            log.error("%s", text)

@@ -1,0 +1,176 @@
+"""A release that is loaded and warm, and the holder through which cameras use it.
+
+Everything that belongs to a release (detector, gates, window, drift) hangs on one `Loaded`, so
+swapping one reference between two frames swaps them all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_agent.bundle import Bundle
+from edge_agent.config import Config, Model
+from edge_agent.detection.detector import Detector
+from edge_agent.detection.preprocess import Image
+from edge_agent.errors import BundleError
+from edge_agent.gate import Gate, threshold_from_profile
+from edge_agent.monitors.drift import DriftMonitor
+from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.windows import WindowCounter
+from edge_agent.sources.folder import read_picture
+
+
+@dataclass(eq=False)
+class Loaded:
+    """One release in memory.
+
+    Attributes:
+        model: name in the configuration.
+        gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
+        serial: held during `Detector.detect`, because cameras share the detector.
+        users: frames that are inside it now.
+    """
+
+    model: str
+    digest: str
+    bundle: Bundle
+    detector: Detector
+    gates: dict[str, Gate]
+    window: WindowCounter
+    drift: DriftMonitor
+    variant: str
+    serial: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+
+    @property
+    def version(self) -> int:
+        """The model version."""
+        return self.bundle.manifest.version
+
+    @property
+    def provider_ok(self) -> bool:
+        """Whether the active provider is the wanted one."""
+        return self.detector.provider == self.detector.wanted_provider
+
+
+def load_release(config: Config, model: Model, root: Path, digest: str = "") -> Loaded:
+    """Open a bundle, load and warm its detector, make the cameras' gates.
+
+    Args:
+        config: the whole configuration.
+        model: the section that asks for it.
+        root: folder of the bundle.
+        digest: that it must have; "" accepts any.
+
+    Raises:
+        BundleError: when it is damaged or another one.
+        ModelError: when the model cannot be loaded or run.
+    """
+    bundle = Bundle.open(root)
+    manifest = bundle.manifest
+    if digest and manifest.digest != digest:
+        raise BundleError(
+            f"{root}: its manifest is {manifest.digest[:12]}…, not {digest[:12]}…; install it again"
+        )
+    profile = Profile.of(bundle, model.variant)
+    detector = Detector.load(
+        bundle,
+        variant=model.variant,
+        providers=model.providers,
+        fallback=model.fallback,
+        threads=model.threads,
+    )
+    detector.warm_up()
+    return Loaded(
+        model=model.name,
+        digest=manifest.digest,
+        bundle=bundle,
+        detector=detector,
+        gates=_gates(config, model, bundle, profile),
+        window=WindowCounter(len(manifest.classes), manifest.decode.confidence),
+        drift=DriftMonitor(profile, config.drift),
+        variant=manifest.variant(model.variant).id,
+    )
+
+
+def _gates(
+    config: Config, model: Model, bundle: Bundle, profile: Profile | None
+) -> dict[str, Gate]:
+    if not config.gate.enabled:
+        return {}
+    least = config.gate.ssim_min
+    if least is None:
+        least = threshold_from_profile(profile)
+    reference = _reference(bundle)
+    return {
+        camera.id: Gate(
+            reference,
+            width=config.gate.width,
+            ssim_min=least,
+            reason="the bundle's profile has no SSIM values; set [gate] ssim_min",
+        )
+        for camera in config.cameras
+        if camera.model == model.name
+    }
+
+
+def _reference(bundle: Bundle) -> Image | None:
+    name = bundle.manifest.reference_image
+    if name is None:
+        return None
+    picture = read_picture(bundle.path(name))
+    if picture is None:
+        raise BundleError(f"{bundle.path(name)}: not a picture; install the release again")
+    return picture
+
+
+class Holder:
+    """Where cameras find the release of one model; swapping takes effect between two frames."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._current: Loaded | None = None
+        self._retired: list[Loaded] = []
+
+    @property
+    def current(self) -> Loaded | None:
+        """The release that serves new frames, None before the first."""
+        return self._current
+
+    @contextmanager
+    def use(self) -> Iterator[Loaded | None]:
+        """Hold the present release for one frame; it is not closed meanwhile."""
+        with self._changed:
+            loaded = self._current
+            if loaded is not None:
+                loaded.users += 1
+        try:
+            yield loaded
+        finally:
+            if loaded is not None:
+                with self._changed:
+                    loaded.users -= 1
+
+    def swap(self, new: Loaded | None) -> None:
+        """Serve new frames with this release; the old one retires when its last frame is done."""
+        with self._changed:
+            if self._current is not None:
+                self._retired.append(self._current)
+            self._current = new
+            self._changed.notify_all()
+
+    def collect(self) -> list[Loaded]:
+        """The retired releases that no frame uses any more, handed out once."""
+        with self._changed:
+            free = [loaded for loaded in self._retired if loaded.users == 0]
+            self._retired = [loaded for loaded in self._retired if loaded.users]
+        return free
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a release to be there."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._current is not None, timeout_s)

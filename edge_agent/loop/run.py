@@ -1,0 +1,167 @@
+"""`edge-agent run`: the real parts, put together."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from edge_agent.config import Config, Model
+from edge_agent.errors import StorageError, UsageError, storage_errors
+from edge_agent.loop.agent import Agent
+from edge_agent.loop.camera import CameraWorker
+from edge_agent.loop.follow import FixedRelease, Follower, Releases
+from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.runtime import Inbox, ModelRuntime
+from edge_agent.sinks import SinkContext, make_sink
+from edge_agent.slots import Journal
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.voice import Telemetry
+
+GOODBYE_S = 0.9
+log = logging.getLogger(__name__)
+
+
+def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) -> None:
+    """Run the agent until SIGTERM, Ctrl-C, or the end of every source.
+
+    Args:
+        config: agent.toml.
+        bundle: run this bundle's folder instead of following the journal.
+        sink: spec of the sink; MQTT when there is a ``[mqtt]`` section, else a log file, when None.
+
+    Raises:
+        OutpostError: when it cannot begin; later troubles are logged, counted and told.
+    """
+    start_logging()
+    layout = config.layout
+    with ExitStack() as stack:
+        for folder in (layout.data, layout.run):
+            with storage_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(only_one(layout.data / "agent.lock"))
+        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
+        stack.callback(outbox.close)
+        telemetry = Telemetry(outbox, secrets.token_hex(4))
+        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
+        chosen = sink or ("mqtt" if config.mqtt is not None else "log")
+        inbox = Inbox()
+        journal = _open_journal(layout.journal) if bundle is None else None
+        if journal is not None:
+            stack.callback(journal.close)
+        agent = Agent(
+            config,
+            _runtimes(config, bundle, journal, inbox),
+            inbox=inbox,
+            telemetry=telemetry,
+            outbox=outbox,
+            reporter=_reporter(config, journal, outbox),
+        )
+        stack.enter_context(stop_on_signals(agent))
+        telemetry.attach(make_sink(chosen, context))
+        stack.callback(telemetry.close, GOODBYE_S)
+        agent.run()
+
+
+def _open_journal(path: Path) -> Journal | None:
+    """The journal, or None: a damaged one must not keep the device from inferring."""
+    try:
+        return Journal(path)
+    except StorageError as error:
+        log.error("%s; running what the `current` link names", error)
+        return None
+
+
+def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:
+    names = (model.name for model in config.models)
+    return None if journal is None else Reporter(names, journal, outbox)
+
+
+def _runtimes(
+    config: Config, bundle: Path | None, journal: Journal | None, inbox: Inbox
+) -> list[ModelRuntime]:
+    if bundle is not None:
+        return [_fixed(config, bundle, inbox)]
+    return [_followed(config, model, journal, inbox) for model in config.models]
+
+
+def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbox) -> ModelRuntime:
+    def load(digest: str) -> Loaded:
+        return load_release(config, model, config.layout.release(model.name, digest), digest)
+
+    return _runtime(config, model, Follower(model.name, config.layout, journal, load), inbox)
+
+
+def _fixed(config: Config, bundle: Path, inbox: Inbox) -> ModelRuntime:
+    if len(config.models) != 1:
+        names = ", ".join(model.name for model in config.models)
+        raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
+    model = config.models[0]
+    return _runtime(config, model, FixedRelease(lambda: load_release(config, model, bundle)), inbox)
+
+
+def _runtime(config: Config, model: Model, releases: Releases, inbox: Inbox) -> ModelRuntime:
+    cameras = [
+        CameraWorker(
+            camera,
+            config.gate,
+            releases.holder,
+            inbox.put,
+            detections=config.metrics.detections,
+        )
+        for camera in config.cameras
+        if camera.model == model.name
+    ]
+    return ModelRuntime(model.name, releases, cameras)
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a lock file, so that two agents never share a data folder.
+
+    Raises:
+        StorageError: when another process holds it.
+    """
+    with storage_errors(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StorageError(
+            f"{path}: another edge-agent runs with this data folder; stop it or choose another"
+        ) from None
+    else:
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def stop_on_signals(agent: Agent) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the agent cleanly."""
+    before = {
+        number: signal.signal(number, lambda *_: agent.stop())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_logging() -> None:
+    """One line per record on stderr."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )

@@ -1,0 +1,44 @@
+"""The one way in which frames are counted, for the builder's profile and a device's windows alike.
+
+If the two counted differently, their distance would be an alarm about our own code.
+"""
+
+from __future__ import annotations
+
+from edge_agent.detection.decode import Floats, above
+from edge_agent.gate.statistics import Statistics
+from edge_agent.monitors.histogram import CLASS_FEATURE, Histograms
+
+
+def observe_output(
+    histograms: Histograms, detections: Floats, *, confidence: float, width: int, height: int
+) -> None:
+    """Count one frame's detections; this is what counts a frame.
+
+    Args:
+        histograms: counted into.
+        detections: (n, 6), sorted by score, down to the decode floor.
+        confidence: score from which a detection is reported; only ``score`` looks below it.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+    """
+    histograms.frames += 1
+    reported = above(detections, confidence)
+    histograms.add("score", detections[:, 4])
+    histograms.add("detections_per_frame", len(reported))
+    if len(reported):
+        across = reported[:, 2] - reported[:, 0]
+        down = reported[:, 3] - reported[:, 1]
+        histograms.add("box_area", across * down / (width * height))
+        solid = down > 0
+        histograms.add("box_aspect", across[solid] / down[solid])
+        histograms.add(CLASS_FEATURE, reported[:, 5])
+
+
+def observe_input(histograms: Histograms, statistics: Statistics, ssim: float | None) -> None:
+    """Count one frame's picture; ``ssim`` is None where there is no reference."""
+    histograms.add("luminance", statistics.luminance)
+    histograms.add("contrast", statistics.contrast)
+    histograms.add("sharpness", statistics.sharpness)
+    if ssim is not None:
+        histograms.add("ssim", ssim)

@@ -1,0 +1,174 @@
+"""What one release did since the window began: counted frame by frame, summed up at its end.
+
+A `WindowCounter` belongs to one loaded release, so a window never mixes two. Counting is O(1) per
+frame (fixed buckets, fixed bins); several cameras may count into one counter.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.detector import Result
+from edge_agent.gate import Verdict
+from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.sketch import Sketch
+
+NEAR = 0.05  # a score this close to the confidence is near the threshold
+
+
+@dataclass
+class CameraTally:
+    """What one camera's frames were in this window."""
+
+    histograms: Histograms
+    seen: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    ssim_min: float = math.inf
+    luminance: float = 0.0
+    contrast: float = 0.0
+    sharpness: float = 0.0
+
+    def look(self, verdict: Verdict) -> None:
+        """Count one frame's picture."""
+        statistics = verdict.statistics
+        self.seen += 1
+        self.rejected += not verdict.passed
+        self.luminance += statistics.luminance
+        self.contrast += statistics.contrast
+        self.sharpness += statistics.sharpness
+        if verdict.ssim is not None:
+            self.ssim_min = min(self.ssim_min, verdict.ssim)
+        observe_input(self.histograms, statistics, verdict.ssim)
+
+
+@dataclass
+class WindowReport:
+    """One window of one release.
+
+    Attributes:
+        inferred, skipped, errors, nonfinite: frames by outcome.
+        detections: boxes above the confidence.
+        near, candidates: detections near the confidence, and those from just below it upwards.
+        latency: preprocess + inference + postprocess of each inferred frame.
+        preprocess_ms, infer_ms, postprocess_ms, gate_ms: sums over the window.
+        cameras: what each camera saw. The output histograms in them leave out the frames that the
+            gate rejected: a dirty lens must not look like a drifting model.
+    """
+
+    classes: int
+    inferred: int = 0
+    skipped: int = 0
+    errors: int = 0
+    nonfinite: int = 0
+    detections: int = 0
+    near: int = 0
+    candidates: int = 0
+    latency: Sketch = field(default_factory=Sketch)
+    preprocess_ms: float = 0.0
+    infer_ms: float = 0.0
+    postprocess_ms: float = 0.0
+    gate_ms: float = 0.0
+    cameras: dict[str, CameraTally] = field(default_factory=dict)
+
+    def camera(self, name: str) -> CameraTally:
+        """The tally of a camera, begun when it is first seen."""
+        if name not in self.cameras:
+            self.cameras[name] = CameraTally(Histograms(self.classes))
+        return self.cameras[name]
+
+    def merged(self) -> Histograms:
+        """The histograms of all cameras together."""
+        whole = Histograms(self.classes)
+        for tally in self.cameras.values():
+            whole.merge(tally.histograms)
+        return whole
+
+    def add_result(self, result: Result, confidence: float) -> None:
+        """Count what a frame cost and gave."""
+        self.inferred += 1
+        self.nonfinite += result.nonfinite
+        self.latency.add(result.total_ms)
+        self.preprocess_ms += result.preprocess_ms
+        self.infer_ms += result.infer_ms
+        self.postprocess_ms += result.postprocess_ms
+        scores = result.detections[:, 4]
+        self.detections += len(above(result.detections, confidence))
+        self.candidates += int((scores >= confidence - NEAR).sum())
+        self.near += int((abs(scores - confidence) < NEAR).sum())
+
+
+class WindowCounter:
+    """Counts into the present window; `close` hands it over and begins the next."""
+
+    def __init__(self, classes: int, confidence: float) -> None:
+        self._classes = classes
+        self._confidence = confidence
+        self._lock = threading.Lock()
+        self._report = WindowReport(classes)
+
+    def skipped(self, camera: str, verdict: Verdict, gate_ms: float) -> None:
+        """A frame that the gate kept from the model."""
+        with self._lock:
+            self._report.skipped += 1
+            self._report.gate_ms += gate_ms
+            tally = self._report.camera(camera)
+            tally.skipped += 1
+            tally.look(verdict)
+
+    def inferred(
+        self,
+        camera: str,
+        verdict: Verdict | None,
+        result: Result,
+        *,
+        size: tuple[int, int],
+        gate_ms: float = 0.0,
+    ) -> None:
+        """A frame that the model judged.
+
+        Args:
+            camera: id.
+            verdict: the gate's, None where there is no gate.
+            result: the detector's.
+            size: width and height of the picture in pixels.
+            gate_ms: what the gate took.
+        """
+        with self._lock:
+            self._report.gate_ms += gate_ms
+            self._report.add_result(result, self._confidence)
+            tally = self._report.camera(camera)
+            if verdict is not None:
+                tally.look(verdict)
+            if verdict is None or verdict.passed:
+                self._observe(tally.histograms, result.detections, size)
+
+    def _observe(self, histograms: Histograms, detections: Floats, size: tuple[int, int]) -> None:
+        width, height = size
+        observe_output(
+            histograms, detections, confidence=self._confidence, width=width, height=height
+        )
+
+    def error(self) -> None:
+        """A frame that ended in an exception."""
+        with self._lock:
+            self._report.errors += 1
+
+    def close(self) -> WindowReport:
+        """The window so far; counting goes on in a new one."""
+        with self._lock:
+            report, self._report = self._report, WindowReport(self._classes)
+        return report
+
+
+def total_latency(reports: Iterable[WindowReport]) -> Sketch:
+    """The latency of several windows together."""
+    whole = Sketch()
+    for report in reports:
+        whole.merge(report.latency)
+    return whole

@@ -1,0 +1,1 @@
+"""The release repository: its TUF metadata, its keys, its blobs."""

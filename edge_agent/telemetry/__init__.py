@@ -1,0 +1,1 @@
+"""What the agent says: messages, the outbox that keeps them, the broker that takes them."""

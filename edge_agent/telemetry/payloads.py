@@ -1,0 +1,162 @@
+"""From counted windows to what is sent and written: pure functions, one per document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from edge_agent.health import Window
+from edge_agent.loop.camera import FrameCounts
+from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM, Message, numbers
+from edge_agent.monitors.drift import DriftMonitor
+from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms, quantile
+from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.windows import CameraTally, WindowReport
+
+
+def health_window(
+    report: WindowReport,
+    frames: FrameCounts,
+    *,
+    seq: int,
+    at: float,
+    release: str,
+    provider_ok: bool,
+    rss_mb: float,
+) -> Window:
+    """The window as the updater reads it.
+
+    Args:
+        report: what was counted.
+        frames: captured and dropped in this window.
+        seq: window number of this process.
+        at: wall-clock seconds at its end.
+        release: digest that ran.
+        provider_ok: whether the active provider is the wanted one.
+        rss_mb: resident memory.
+    """
+    histograms = report.merged()
+    return Window(
+        seq=seq,
+        at=at,
+        release=release,
+        captured=frames.captured,
+        inferred=report.inferred,
+        skipped=report.skipped,
+        dropped=frames.dropped,
+        errors=report.errors,
+        nonfinite=report.nonfinite,
+        detections=report.detections,
+        latency_p50_ms=round(report.latency.quantile(0.5), 3),
+        latency_p95_ms=round(report.latency.quantile(0.95), 3),
+        provider_ok=provider_ok,
+        rss_mb=rss_mb,
+        counts={name: histograms.counts[name].tolist() for name in OUTPUT_FEATURES},
+    )
+
+
+def system_message(
+    reading: Mapping[str, float | int],
+    latency: Sketch,
+    totals: Mapping[str, int],
+    *,
+    inferred: int,
+    seconds: float,
+) -> Message:
+    """``up/metrics/system``: the device, speed, and frames by outcome since the start."""
+    timed = latency.count > 0
+    speed = {
+        "window_s": round(seconds, 3),
+        "throughput_fps": inferred / seconds if seconds > 0 else None,
+        "latency_p50_ms": latency.quantile(0.5) if timed else None,
+        "latency_p95_ms": latency.quantile(0.95) if timed else None,
+        "latency_mean_ms": latency.mean_ms if timed else None,
+    }
+    return Message(METRICS_SYSTEM, {**_rounded(speed), **reading, **totals})
+
+
+def input_message(model: str, camera: str, tally: CameraTally) -> Message:
+    """``up/metrics/input``: what one camera saw in this window."""
+    seen = tally.seen
+    ssim = tally.histograms.counts["ssim"]
+    values: dict[str, float | int | None] = {"frames": seen}
+    if seen:
+        values |= {
+            "skipped": tally.skipped,
+            "skipped_share": tally.skipped / seen,
+            "rejected_share": tally.rejected / seen,
+            "luminance": tally.luminance / seen,
+            "contrast": tally.contrast / seen,
+            "sharpness": tally.sharpness / seen,
+        }
+    if ssim.sum():
+        # Inside a bin the quantile is interpolated; it is never below the exact minimum.
+        values["ssim_p50"] = max(quantile(ssim, "ssim", 0.5), tally.ssim_min)
+        values["ssim_min"] = tally.ssim_min
+    return Message(METRICS_INPUT, {"model": model, "camera": camera, **_rounded(values)})
+
+
+def output_message(
+    model: str, classes: tuple[str, ...], report: WindowReport, drift: DriftMonitor
+) -> Message:
+    """``up/metrics/output``: what the model said in this window, and PSI of the last full block."""
+    histograms = report.merged()
+    inferred = report.inferred
+    values: dict[str, float | int | None] = {
+        "inferred": inferred,
+        "errors": report.errors,
+        "nonfinite": report.nonfinite,
+        "detections": report.detections,
+        "drift_block_frames": drift.frames,
+    }
+    if inferred:
+        values |= {
+            "detections_per_frame": report.detections / inferred,
+            "near_threshold_share": report.near / report.candidates if report.candidates else None,
+            "preprocess_ms": report.preprocess_ms / inferred,
+            "infer_ms": report.infer_ms / inferred,
+            "postprocess_ms": report.postprocess_ms / inferred,
+            "gate_ms": report.gate_ms / (inferred + report.skipped),
+        }
+    values |= class_counts(classes, histograms)
+    if drift.verdict.frames:
+        values["psi_frames"] = drift.verdict.frames
+        values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
+        values |= {f"psi_limit_{name}": value for name, value in drift.verdict.limits.items()}
+    return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
+
+
+def class_counts(classes: tuple[str, ...], histograms: Histograms) -> dict[str, float | int | None]:
+    """``class_<name>``: boxes above the confidence per class; spaces become underscores."""
+    counts = histograms.counts["class"].tolist()
+    return {
+        f"class_{name.replace(' ', '_')}": count
+        for name, count in zip(classes, counts, strict=True)
+    }
+
+
+def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[str, int]:
+    """The cumulative counters of ``up/metrics/system``."""
+    return {
+        "frames_captured_total": frames.captured,
+        "frames_inferred_total": frames.inferred,
+        "frames_skipped_total": frames.skipped,
+        "frames_dropped_total": frames.dropped,
+        "frames_errors_total": frames.errors,
+        "frames_dropped_during_swap_total": during_swap,
+        "swaps_total": swaps,
+    }
+
+
+def _rounded(values: Mapping[str, float | int | None]) -> dict[str, float | int]:
+    """Finite values only; five significant digits are more than any of them has."""
+    return {
+        name: value if isinstance(value, int) else _significant(value)
+        for name, value in numbers(values).items()
+    }
+
+
+def _significant(value: float) -> float:
+    if value == 0.0:
+        return 0.0
+    return round(value, 5 - math.ceil(math.log10(abs(value))))

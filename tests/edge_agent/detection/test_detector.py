@@ -1,0 +1,89 @@
+"""A whole bundle: pictures in, detections out."""
+
+import numpy as np
+import pytest
+
+from edge_agent.detection.detector import Detector
+from edge_agent.errors import BundleError, SourceError
+from tests.bundles import CLASSES, frame, make_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("v1"), profile=False)
+
+
+@pytest.fixture(scope="module")
+def detector(bundle):
+    loaded = Detector.load(bundle, threads=1)
+    loaded.warm_up()
+    yield loaded
+    loaded.close()
+
+
+def test_finds_the_squares(detector):
+    """Three squares, in pixels of the picture, best first."""
+    result = detector.detect(frame(0, squares=3))
+    assert len(result.detections) == 3
+    assert not result.nonfinite
+    scores = result.detections[:, 4]
+    assert np.all(scores[:-1] >= scores[1:])
+    sides = result.detections[:, 2:4] - result.detections[:, :2]
+    assert np.allclose(sides, 15)
+    assert min(result.preprocess_ms, result.infer_ms, result.postprocess_ms) > 0
+    assert result.total_ms == pytest.approx(
+        result.preprocess_ms + result.infer_ms + result.postprocess_ms
+    )
+
+
+def test_says_what_it_runs_on(detector):
+    """Manifest and providers are there to be reported."""
+    assert detector.manifest.classes == CLASSES
+    assert (detector.provider, detector.wanted_provider) == ("cpu", "cpu")
+
+
+def test_both_heads_agree(detector, tmp_path):
+    """The anchor form of the same network gives the same detections."""
+    anchors = Detector.load(make_bundle(tmp_path, head="yolov5-anchor", profile=False))
+    for number in range(8):
+        picture = frame(number)
+        assert np.allclose(
+            anchors.detect(picture).detections, detector.detect(picture).detections, atol=1e-4
+        )
+
+
+def test_nan_weights_are_seen(tmp_path):
+    """A network of NaN is reported, not shown as an empty scene only."""
+    broken = Detector.load(make_bundle(tmp_path, nan=True, profile=False))
+    result = broken.detect(frame(0, squares=3))
+    assert result.nonfinite
+    assert len(result.detections) == 0
+
+
+def test_swapped_classes(detector, tmp_path):
+    """The helper's swapped head really swaps."""
+    swapped = Detector.load(make_bundle(tmp_path, swapped=True, profile=False))
+    for number in range(6):
+        here = detector.detect(frame(number)).detections[:, 5]
+        there = swapped.detect(frame(number)).detections[:, 5]
+        assert there.tolist() == [{0: 1, 1: 0}.get(int(name), int(name)) for name in here]
+
+
+def test_unknown_variant(bundle):
+    """A variant that the bundle lacks is named together with those it has."""
+    with pytest.raises(BundleError, match="no variant 'fp16'; it has fp32"):
+        Detector.load(bundle, variant="fp16")
+
+
+def test_a_strange_frame_leaves_the_detector_usable(detector):
+    """Grey and empty frames raise; the next good one is judged as before."""
+    for strange in (np.zeros((9, 9), np.uint8), np.zeros((0, 0, 3), np.uint8)):
+        with pytest.raises(SourceError):
+            detector.detect(strange)
+    assert len(detector.detect(frame(0, squares=2)).detections) == 2
+
+
+def test_any_picture_size(detector):
+    """From one pixel to a wide strip nothing fails."""
+    for shape in ((1, 1), (1, 500), (500, 1), (720, 1280)):
+        detector.detect(np.full((*shape, 3), 90, np.uint8))
