@@ -22,6 +22,7 @@ from edge_agent.detection.preprocess import Image, Letterbox
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease
+from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
@@ -107,10 +108,11 @@ def running(settings: Config, loaded: Loaded, tap: Tap) -> Iterator[CameraWorker
         telemetry.attach(make_sink(f"log:{settings.layout.data / 'log'}", context))
         stack.callback(telemetry.close, 1.0)
         releases = FixedRelease(lambda: loaded)
+        camera, holder = settings.cameras[0], releases.holder
+        judge = Judge(camera, settings.gate, holder, inbox.put, detections=True)
         worker = CameraWorker(
-            settings.cameras[0], settings.gate, releases.holder, inbox.put, detections=True,
-            opener=lambda spec, camera: tap,
-        )  # fmt: skip
+            camera, judge, holder.wait, inbox.put, opener=lambda spec, camera: tap
+        )
         runtime = ModelRuntime(loaded.model, releases, [worker])
         agent = Agent(
             settings, [runtime], inbox=inbox, telemetry=telemetry, outbox=outbox, reporter=None

@@ -1,30 +1,24 @@
-"""One camera's way: capture -> gate -> detector -> window, in a thread of its own."""
+"""One camera: its source opened, kept alive and told about; its frames go to the judge."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_agent.backoff import Backoff
 from edge_agent.config import Camera
-from edge_agent.config import Gate as GateSettings
 from edge_agent.errors import SourceError
-from edge_agent.gate import Hysteresis, Verdict
-from edge_agent.loop.loaded import Holder, Loaded
-from edge_agent.metrics import Message, event, numbers
-from edge_agent.sources import Frame, Source, open_source
+from edge_agent.loop.judge import Judge, Tell
+from edge_agent.metrics import event
+from edge_agent.sources import Source, open_source
 from edge_agent.sources.capture import Capture
 
 WAIT_S = 0.25
-KINDS_MOST = 32
 log = logging.getLogger(__name__)
 
 OpenSource = Callable[[str, str], Source]
-Tell = Callable[[Message, int], None]
-"""Takes a message and the model version that it is about; must not block."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +42,13 @@ class FrameCounts:
 
 
 class CameraWorker:
-    """Brings a camera's frames to its model and keeps the camera alive.
+    """Brings a camera's frames to its judge and keeps the camera alive, in a thread of its own.
 
     Args:
         camera: the ``[[camera]]`` section.
-        gate: the ``[gate]`` section.
-        holder: where the model's release is found.
-        tell: for events and, with ``detections``, each frame's boxes.
-        detections: whether to tell each frame's boxes.
+        judge: what is done with each frame.
+        ready: waits up to so many seconds for a release; whether one is there.
+        tell: for events.
         opener: makes a source from its text.
         backoff: between attempts to open a lost source.
     """
@@ -63,30 +56,25 @@ class CameraWorker:
     def __init__(
         self,
         camera: Camera,
-        gate: GateSettings,
-        holder: Holder,
+        judge: Judge,
+        ready: Callable[[float], bool],
         tell: Tell,
         *,
-        detections: bool = False,
         opener: OpenSource = open_source,
         backoff: Backoff | None = None,
     ) -> None:
         self.camera = camera
         self.state = "waiting"
         self.finished = False
-        self._gate = gate
-        self._holder = holder
+        self.judge = judge
+        self._ready = ready
         self._tell = tell
-        self._detections = detections
         self._opener = opener
         self._backoff = backoff or Backoff(0.5, 30.0)
-        self._alarm = Hysteresis(gate.raise_after, gate.clear_after)
         self._stop = threading.Event()
         self._counting = threading.Lock()
         self._capture: Capture | None = None
         self._before = FrameCounts()
-        self._inferred = self._skipped = self._errors = 0
-        self._kinds: set[str] = set()
         self._thread = threading.Thread(target=self._run, name=f"camera-{camera.id}", daemon=True)
 
     @property
@@ -94,15 +82,10 @@ class CameraWorker:
         """Frames so far, all openings of the source together."""
         with self._counting:
             capture, before = self._capture, self._before
-        now = FrameCounts(0, self._inferred, self._skipped, 0, self._errors)
+        now = FrameCounts(0, self.judge.inferred, self.judge.skipped, 0, self.judge.errors)
         if capture is not None:
             now += FrameCounts(captured=capture.captured, dropped=capture.dropped)
         return before + now
-
-    @property
-    def rejecting(self) -> bool:
-        """Whether the gate's alarm is raised."""
-        return self._alarm.raised
 
     def start(self) -> None:
         """Begin: wait for a release, then open the source."""
@@ -121,7 +104,7 @@ class CameraWorker:
 
     def _run(self) -> None:
         # Nothing is captured before there is a model to look at it.
-        while not self._stop.is_set() and not self._holder.wait(WAIT_S):
+        while not self._stop.is_set() and not self._ready(WAIT_S):
             pass
         while not self._stop.is_set() and not self.finished:
             try:
@@ -143,7 +126,7 @@ class CameraWorker:
                 frame = capture.get(WAIT_S)
                 if frame is not None:
                     self._arrived()
-                    self._frame(frame)
+                    self.judge.frame(frame)
                 elif capture.finished:
                     self.finished = True
                     self.state = "finished"
@@ -171,67 +154,5 @@ class CameraWorker:
         self.state = "up"
         self._backoff.reset()
 
-    def _frame(self, frame: Frame) -> None:
-        with self._holder.use() as loaded:
-            if loaded is None:
-                self._skipped += 1
-                return
-            try:
-                self._judge(loaded, frame)
-            except Exception as error:
-                self._errors += 1
-                loaded.window.error()
-                self._log_first(error)
-
-    def _judge(self, loaded: Loaded, frame: Frame) -> None:
-        began = time.perf_counter()
-        gate = loaded.gates.get(self.camera.id)
-        verdict = gate.check(frame.image) if gate is not None else None
-        gate_ms = (time.perf_counter() - began) * 1e3
-        if verdict is not None and gate is not None:
-            self._watch(verdict, gate.ssim_min, loaded.version)
-            if not verdict.passed and self._gate.action == "skip":
-                self._skipped += 1
-                loaded.window.skipped(self.camera.id, verdict, gate_ms)
-                return
-        with loaded.serial:
-            result = loaded.detector.detect(frame.image)
-        self._inferred += 1
-        height, width = frame.image.shape[:2]
-        loaded.window.inferred(
-            self.camera.id, verdict, result, size=(width, height), gate_ms=gate_ms
-        )
-        if self._detections:
-            boxes = [[round(value, 4) for value in row] for row in result.detections.tolist()]
-            self._tell(_detections(self.camera.id, frame, boxes), loaded.version)
-
-    def _watch(self, verdict: Verdict, least: float | None, version: int) -> None:
-        """One event when the gate begins to reject, one when it is content again."""
-        was, self._alarm = self._alarm.raised, self._alarm.update(verdict.passed)
-        if self._alarm.raised == was:
-            return
-        evidence = numbers({"ssim": verdict.ssim, "threshold": least})
-        if self._alarm.raised:
-            text = f"camera {self.camera.id}: input problem, not the model: {verdict.text}"
-            log.warning("%s", text)
-            self._event("gate.rejecting", "warning", text, version, cause="camera", **evidence)
-        else:
-            text = f"camera {self.camera.id}: the picture is good again ({verdict.text})"
-            log.info("%s", text)
-            self._event("gate.cleared", "info", text, version, **evidence)
-
-    def _event(
-        self, kind: str, severity: str, text: str, version: int = 0, **fields: object
-    ) -> None:
-        self._tell(event(kind, severity, text, camera=self.camera.id, **fields), version)
-
-    def _log_first(self, error: Exception) -> None:
-        kind = f"{type(error).__name__}: {error}"[:80]
-        if kind not in self._kinds and len(self._kinds) < KINDS_MOST:
-            self._kinds.add(kind)
-            log.error("camera %s: frame not judged (%s); counted from now on", self.camera.id, kind)
-
-
-def _detections(camera: str, frame: Frame, boxes: list[list[float]]) -> Message:
-    payload = {"frame": frame.seq, "captured_at": round(frame.captured_at, 3), "detections": boxes}
-    return Message(f"up/detections/{camera}", payload, durable=False)
+    def _event(self, kind: str, severity: str, text: str) -> None:
+        self._tell(event(kind, severity, text, camera=self.camera.id), 0)

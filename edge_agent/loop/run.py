@@ -17,6 +17,7 @@ from edge_agent.errors import StorageError, UsageError, storage_errors
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
+from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
@@ -108,17 +109,14 @@ def _fixed(config: Config, bundle: Path, inbox: Inbox) -> ModelRuntime:
 
 
 def _runtime(config: Config, model: Model, releases: Releases, inbox: Inbox) -> ModelRuntime:
-    cameras = [
-        CameraWorker(
-            camera,
-            config.gate,
-            releases.holder,
-            inbox.put,
-            detections=config.metrics.detections,
-        )
-        for camera in config.cameras
-        if camera.model == model.name
-    ]
+    holder = releases.holder
+    cameras = []
+    for camera in config.cameras:
+        if camera.model == model.name:
+            judge = Judge(
+                camera, config.gate, holder, inbox.put, detections=config.metrics.detections
+            )
+            cameras.append(CameraWorker(camera, judge, holder.wait, inbox.put))
     return ModelRuntime(model.name, releases, cameras)
 
 

@@ -12,6 +12,7 @@ import pytest
 from edge_agent.backoff import Backoff
 from edge_agent.errors import BundleError, SourceError
 from edge_agent.loop.camera import CameraWorker, FrameCounts
+from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Holder, load_release
 from edge_agent.sources import Frame
 from tests.bundles import dirty, frame, make_bundle
@@ -64,15 +65,19 @@ class Scene:
         self.holder.swap(self.loaded)
         self.told = []
         self.sources = list(sources)
+        camera = self.config.cameras[0]
+        judge = Judge(camera, self.config.gate, self.holder, self._hear, detections=detections)
         self.worker = CameraWorker(
-            self.config.cameras[0],
-            self.config.gate,
-            self.holder,
-            lambda message, version: self.told.append(message),
-            detections=detections,
+            camera,
+            judge,
+            self.holder.wait,
+            self._hear,
             opener=self._open,
             backoff=Backoff(0.01, 0.02),
         )
+
+    def _hear(self, message, version):
+        self.told.append(message)
 
     def _open(self, spec, camera):
         source = self.sources.pop(0)
