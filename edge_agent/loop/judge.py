@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.gate import Hysteresis, Verdict
 from edge_agent.loop.loaded import Holder, Loaded
+from edge_agent.loop.seen import Listener, Seen
 from edge_agent.metrics import Message, event, numbers
 from edge_agent.sources import Frame
 
@@ -29,6 +30,7 @@ class Judge:
         holder: where the model's release is found.
         tell: for events and, with ``detections``, each frame's boxes.
         detections: whether to tell each frame's boxes.
+        listeners: called for each frame that was judged or kept from the model.
 
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
@@ -42,6 +44,7 @@ class Judge:
         tell: Tell,
         *,
         detections: bool = False,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
         self._camera = camera
@@ -49,6 +52,7 @@ class Judge:
         self._holder = holder
         self._tell = tell
         self._detections = detections
+        self._listeners = tuple(listeners)
         self._alarm = Hysteresis(gate.raise_after, gate.clear_after)
         self._kinds: set[str] = set()
 
@@ -80,6 +84,7 @@ class Judge:
             if not verdict.passed and self._gate.action == "skip":
                 self.skipped += 1
                 loaded.window.skipped(self._camera.id, verdict, gate_ms)
+                self._show(Seen(frame, verdict, None, loaded))
                 return
         with loaded.serial:
             result = loaded.detector.detect(frame.image)
@@ -91,6 +96,11 @@ class Judge:
         if self._detections:
             boxes = [[round(value, 4) for value in row] for row in result.detections.tolist()]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
+        self._show(Seen(frame, verdict, result, loaded))
+
+    def _show(self, seen: Seen) -> None:
+        for listener in self._listeners:
+            listener(seen)
 
     def _watch(self, verdict: Verdict, least: float | None, version: int) -> None:
         """One event when the gate begins to reject, one when it is content again."""
