@@ -212,7 +212,7 @@ class _Build:
         pack.put(self.root, PROFILE_PATH, Profile(histograms, data.name).to_bytes())
         self.tell.say(f"profile: {histograms.frames} images of {data}")
         if unseen := unseen_classes(sightings, self.manifest.classes):
-            self.tell.warn(f"no image shows {', '.join(unseen)}; the golden set cannot prove it")
+            self.tell.warn(f"no image shows {_listed(unseen)}; the golden set cannot prove that")
 
     def _prove(self, shots: list[Shot]) -> Parity | None:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
@@ -329,6 +329,11 @@ class _Build:
 def _read(path: Path) -> Checkpoint:
     """A checkpoint, or an ONNX file in its place."""
     return read_ready(path) if path.suffix.lower() == ".onnx" else read_checkpoint(path)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more classes" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _check_name(name: str) -> None:

@@ -167,7 +167,7 @@ class Agent:
         """The last window of a release that was swapped out; then its memory goes."""
         self._close_window(runtime, loaded)
         try:
-            loaded.detector.close()
+            loaded.lane.close()
         except Exception as error:  # a runtime may raise anything; the old model must not stop us
             self._complain(f"{runtime.name} {loaded.version}: close failed: {error}")
 

@@ -16,6 +16,7 @@ from edge_agent.sources import Source, open_source
 from edge_agent.sources.capture import Capture
 
 WAIT_S = 0.25
+DRAIN_S = 10.0
 log = logging.getLogger(__name__)
 
 OpenSource = Callable[[str, str], Source]
@@ -123,11 +124,14 @@ class CameraWorker:
         self._capture = capture.start()
         try:
             while not self._stop.is_set():
+                if self.camera.policy != "wait":
+                    self._stop.wait(self.judge.pause_s)
                 frame = capture.get(WAIT_S)
                 if frame is not None:
                     self._arrived()
                     self.judge.frame(frame)
                 elif capture.finished:
+                    self.judge.drain(DRAIN_S)
                     self.finished = True
                     self.state = "finished"
                     return
