@@ -77,14 +77,14 @@ class Replay:
         """Nothing to let go of."""
 
 
-def config(folder: Path, model: str) -> Config:
+def config(folder: Path, model: str, *, detections: bool = True) -> Config:
     """An agent.toml with every default, and a camera that waits for the model."""
     document = {
         "device": {"id": "bench", "data": str(folder), "run": str(folder)},
         "model": [{"name": model}],
         "camera": [{"id": "tap", "source": "tap:", "model": model, "policy": "wait"}],
         "gate": {"action": "flag"},  # every frame is checked, and every frame is inferred
-        "metrics": {"window_s": 1.0, "detections": True},
+        "metrics": {"window_s": 1.0, "detections": detections},
     }
     return parse(document, folder / "agent.toml")
 
@@ -110,7 +110,9 @@ def running(settings: Config, loaded: Loaded, tap: Tap) -> Iterator[CameraWorker
         stack.callback(telemetry.close, 1.0)
         releases = FixedRelease(lambda: loaded)
         camera, holder = settings.cameras[0], releases.holder
-        judge = Judge(camera, settings.gate, holder, inbox.put, detections=True)
+        judge = Judge(
+            camera, settings.gate, holder, inbox.put, detections=settings.metrics.detections
+        )
         worker = CameraWorker(
             camera, judge, holder.wait, inbox.put, opener=lambda spec, camera: tap
         )
