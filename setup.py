@@ -29,11 +29,12 @@ BUILDER = [
     "alembic>=1.13",
     "onnx>=1.17",
     "onnxruntime>=1.20",
-    "scikit-image>=0.24",
     "faster-coco-eval>=1.7",
     "tqdm>=4.66",
     "pyyaml>=6.0",
 ]
+# `edge-builder dataset check --cross-check`: scikit-image brings SciPy, 220 MB in all.
+DATASET = ["scikit-image>=0.24"]
 # Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
 TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
 # model-signing imports OpenSSL without declaring it.
@@ -62,11 +63,13 @@ setup(
         "tensorrt": ["tensorrt>=10"],
         "trt-rtx": TRT_RTX,
         "builder": BUILDER,
+        "dataset": DATASET,
         "reference": REFERENCE,
         "provenance": PROVENANCE,
         "demo": [*BUILDER, "amqtt>=0.11"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
+            *DATASET,
             *TRT_RTX,
             *PROVENANCE,
         ],
