@@ -51,7 +51,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["edge_agent*", "builder*", "registry_sync*"]),
     package_data={
-        "edge_agent": ["py.typed", "schemas/*.json"],
+        "edge_agent": ["py.typed", "schemas/*.json", "page/static/*"],
         "builder": ["py.typed", "page/style.css"],
         "registry_sync": ["py.typed"],
     },
