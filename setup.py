@@ -64,9 +64,10 @@ setup(
         "builder": BUILDER,
         "reference": REFERENCE,
         "provenance": PROVENANCE,
-        "demo": [*BUILDER, "amqtt>=0.11"],
+        "demo": [*BUILDER, "amqtt>=0.11", "websockets>=13"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
+            "websockets>=13",
             *TRT_RTX,
             *PROVENANCE,
         ],

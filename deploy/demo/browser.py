@@ -49,8 +49,8 @@ class Tab:
 
         self.complaints: list[str] = []
         self._numbers = itertools.count(1)
-        self._socket = connect(address, max_size=None, open_timeout=START_S)
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        self._socket = connect(address, max_size=None, open_timeout=START_S, ping_interval=None)
+        for domain in ("Runtime", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:

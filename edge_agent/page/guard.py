@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_agent.config import Address, Config
 from edge_agent.errors import ConfigError
 
 TOKEN_LEAST = 16
@@ -51,6 +52,24 @@ def read_token(path: Path) -> str:
             f" digits on one line; {make}"
         )
     return token
+
+
+def token_for(config: Config, address: Address) -> str:
+    """The token of a page on this address; "" where it needs none.
+
+    Raises:
+        ConfigError: it can be reached from elsewhere and there is no token, or the token's file
+            cannot be used.
+    """
+    path = config.page.token_file
+    if path is not None:
+        return read_token(path)
+    if not address.loopback:
+        raise ConfigError(
+            f"{config.path}: a page on {address} can be seen from elsewhere and needs a token;"
+            " set [page] token_file, or serve it on 127.0.0.1"
+        )
+    return ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edge_agent.page.answer import HTML, Answer
 from edge_agent.page.guard import Guard
-from edge_agent.page.server import ANSWER_S, ASK_S, Bounded, Server
+from edge_agent.page.server import Bounded, Server
 
 Route = Callable[[str, Mapping[str, str]], Answer | None]
 """Path and query of a GET; None for what is not there."""
@@ -55,7 +55,6 @@ class PageHandler(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
-    timeout = ANSWER_S
     server: Server
 
     def __init__(self, guard: Guard, route: Route, *arguments: Any) -> None:
@@ -64,24 +63,26 @@ class PageHandler(BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def setup(self) -> None:
-        """The request's stream is bounded."""
+        """The request's stream is bounded, in bytes and in time."""
         super().setup()
-        self._bounded = Bounded(self.rfile)
+        self.connection.settimeout(self.server.limits.answer_s)
+        self._bounded = Bounded(self.rfile, self.server.limits.request_bytes)
         self.rfile: Any = self._bounded
 
     def handle_one_request(self) -> None:
         """One request, and a new deadline for the next."""
         self._bounded.renew()
         super().handle_one_request()
-        self.server.allow(self.connection, ASK_S)
+        self.server.allow(self.connection, self.server.limits.ask_s)
 
     def do_GET(self) -> None:
         """Answer, refuse, or say that it is our fault."""
-        self.server.allow(self.connection, ANSWER_S)
+        self.server.allow(self.connection, self.server.limits.answer_s)
         try:
             answer = self._answer()
-        except Exception:  # a fault here must neither end the server nor reach a frame
-            log.exception("page: %s failed; please report this", self.path[:200])
+        except Exception as error:  # a fault of ours; no frame is touched by it
+            if self.server.is_news(f"{type(error).__name__}: {error}"):
+                log.exception("page: %s failed; please report this", self.path[:200])
             answer = Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault; see the log")
         self._send(answer)
 
@@ -111,7 +112,8 @@ class PageHandler(BaseHTTPRequestHandler):
         if "token" not in query:
             return Answer(HTTPStatus.UNAUTHORIZED, _DOOR.format(note="").encode(), HTML)
         if not self._guard.is_token(query["token"]):
-            log.warning("page: a wrong token from %s", self.client_address[0])
+            if self.server.is_news(f"wrong token {self.client_address[0]}"):
+                log.warning("page: a wrong token from %s", self.client_address[0])
             note = '<p role="alert">That is not the token.</p>'
             return Answer(HTTPStatus.UNAUTHORIZED, _DOOR.format(note=note).encode(), HTML)
         return Answer(
@@ -119,7 +121,7 @@ class PageHandler(BaseHTTPRequestHandler):
         )
 
     def _send(self, answer: Answer) -> None:
-        self.server.allow(self.connection, ANSWER_S)
+        self.server.allow(self.connection, self.server.limits.answer_s)
         self.send_response(answer.status)
         for name, value in {**HEADERS, **answer.headers}.items():
             self.send_header(name, value)
@@ -136,8 +138,10 @@ class PageHandler(BaseHTTPRequestHandler):
         """What the base class refuses (a malformed request, an unknown method), in our manner."""
         self.close_connection = True
         self.request_version = self.protocol_version  # of a request that was never understood
-        status = HTTPStatus(code)
-        self._send(Answer.refusal(status, message or status.phrase))
+        status, headers = HTTPStatus(code), {}
+        if status == HTTPStatus.NOT_IMPLEMENTED:  # the base class's word for any other method
+            status, headers = HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "GET, HEAD"}
+        self._send(Answer.refusal(status, message or status.phrase, **headers))
 
     def version_string(self) -> str:
         """No versions of Python for strangers."""

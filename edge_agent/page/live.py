@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_agent.config import Address, Config
 from edge_agent.errors import ConfigError
 from edge_agent.loop.runtime import ModelRuntime
-from edge_agent.page.guard import Guard, read_token
+from edge_agent.page.guard import Guard, token_for
 from edge_agent.page.handler import PageHandler
 from edge_agent.page.heard import Heard
 from edge_agent.page.server import Server, listening
@@ -44,7 +44,7 @@ class LivePage:
         self.heard = Heard()
         self._config = config
         self._address = address
-        self._token = _token(config, address)
+        self._token = token_for(config, address)
 
     @contextmanager
     def serving(self, runtimes: Sequence[ModelRuntime], journal: Path | None) -> Iterator[Address]:
@@ -78,18 +78,6 @@ class LivePage:
         with listening(_bind(self._address, guard, site), closing) as address:
             log.info("page: http://%s/%s", address, " (with the token)" if self._token else "")
             yield address
-
-
-def _token(config: Config, address: Address) -> str:
-    path = config.page.token_file
-    if path is not None:
-        return read_token(path)
-    if not address.loopback:
-        raise ConfigError(
-            f"{config.path}: a page on {address} can be seen from elsewhere and needs a token;"
-            " set [page] token_file, or serve it on 127.0.0.1"
-        )
-    return ""
 
 
 def _bind(address: Address, guard: Guard, site: Site) -> Server:

@@ -1,6 +1,6 @@
 """A small HTTP server that no client can make heavy: few connections, short requests, deadlines.
 
-Each connection has a thread; `MOST_CONNECTIONS` bounds them, further ones are turned away at once.
+Each connection has a thread; their number is bounded, further ones are turned away at once.
 A connection that is slow to ask, to read or to say goodbye is cut at its deadline by the listening
 thread, so that dribbling a byte now and then gains nothing.
 """
@@ -12,17 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.client import LineTooLong
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
 from typing import Any, BinaryIO
 
 from edge_agent.config import Address
 
-MOST_CONNECTIONS = 32
-REQUEST_MOST_BYTES = 16 * 1024
-ASK_S = 15.0  # from the last answer to the end of the next request
-ANSWER_S = 10.0
 LOOK_S = 0.2
+NEWS_MOST = 32
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 2\r\n"
     b"Connection: close\r\n\r\n"
@@ -31,8 +29,30 @@ _FULL = (
 Handler = Callable[[Any, Any, TCPServer], BaseRequestHandler]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What clients may take.
+
+    Attributes:
+        connections: at a time; a browser uses up to six.
+        request_bytes: request line and headers together.
+        ask_s: from the last answer to the end of the next request.
+        answer_s: from the end of a request to the end of its answer.
+    """
+
+    connections: int = 32
+    request_bytes: int = 16 * 1024
+    ask_s: float = 15.0
+    answer_s: float = 10.0
+
+
 class Server(ThreadingMixIn, TCPServer):
     """Listens; see the module's docstring.
+
+    Args:
+        address: where.
+        handler: makes the handler of a connection.
+        limits: of connections, bytes and time.
 
     Raises:
         OSError: the address cannot be had.
@@ -43,10 +63,12 @@ class Server(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = 16
 
-    def __init__(self, address: Address, handler: Handler) -> None:
+    def __init__(self, address: Address, handler: Handler, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
         self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         self._counting = threading.Lock()
         self._deadlines: dict[socket.socket, float] = {}
+        self._told: set[str] = set()
         super().__init__((address.host, address.port), handler)
         self.address = Address(address.host, int(self.server_address[1]))
 
@@ -56,12 +78,20 @@ class Server(ThreadingMixIn, TCPServer):
             if connection in self._deadlines:
                 self._deadlines[connection] = time.monotonic() + seconds
 
+    def is_news(self, text: str) -> bool:
+        """Whether this was not said before, so that a lasting fault is logged once."""
+        with self._counting:
+            news = text not in self._told and len(self._told) < NEWS_MOST
+            if news:
+                self._told.add(text)
+        return news
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin a thread for a connection, unless there are enough."""
         with self._counting:
-            full = len(self._deadlines) >= MOST_CONNECTIONS
+            full = len(self._deadlines) >= self.limits.connections
             if not full:
-                self._deadlines[request] = time.monotonic() + ASK_S
+                self._deadlines[request] = time.monotonic() + self.limits.ask_s
         if full:
             self._turn_away(request)
         else:
@@ -124,7 +154,7 @@ def listening(server: Server, closing: threading.Event) -> Iterator[Address]:
 class Bounded:
     """A request's stream that gives at most so many bytes until `renew`."""
 
-    def __init__(self, stream: BinaryIO, most: int = REQUEST_MOST_BYTES) -> None:
+    def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream = stream
         self._most = self._left = most
 

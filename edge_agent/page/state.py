@@ -71,11 +71,15 @@ class State:
         return _problem(Problem(FINE, "", fine(cameras, models, fps)))
 
     def _fps(self, camera: str) -> float:
-        """Judged frames per second of the last finished seconds."""
-        last = self._watch.second
+        """Judged frames per second, over the last finished seconds."""
+        # A second is finished by the frame after it, so the newest one may not be there yet.
+        newest = self._watch.second - 2
         points = self._watch.cameras[camera].points[-RECENT_S:]
-        recent = [point for point in points if point.second >= last - RECENT_S]
-        return sum(point.frames for point in recent) / min(RECENT_S, max(1, last))
+        recent = [point for point in points if point.second > newest - RECENT_S]
+        if not recent:
+            return 0.0
+        span = max(newest, recent[-1].second) - recent[0].second + 1
+        return sum(point.frames for point in recent) / span
 
     def _camera_facts(self, worker: CameraWorker) -> CameraFacts:
         name = worker.camera.id

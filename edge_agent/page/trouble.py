@@ -132,7 +132,7 @@ def _model(model: ModelFacts) -> list[Problem]:
 
 def _not_running(model: ModelFacts) -> Problem:
     if model.error:
-        text = f"Model {model.name} cannot run: {_sentence(model.error, capital=False)}"
+        text = f"Model {model.name} cannot run: {_sentence(model.error)}"
         return Problem(ERROR, model.name, text, model.error_for_s)
     if model.loading:
         return Problem(NOTICE, model.name, f"Model {model.name} is being loaded.")
@@ -146,7 +146,7 @@ def _camera(camera: CameraFacts, *, model_runs: bool) -> list[Problem]:
     if camera.state == "finished":
         return [Problem(NOTICE, camera.id, f"{named} has come to the end of its recording.")]
     if camera.state == "down":
-        text = f"{named} gives no frames: {_sentence(reason, capital=False)}"
+        text = f"{named} gives no frames: {_sentence(reason)}"
         return [Problem(ERROR, camera.id, text, camera.state_for_s)]
     if camera.age_s is None:
         if not model_runs:
@@ -160,10 +160,10 @@ def _camera(camera: CameraFacts, *, model_runs: bool) -> list[Problem]:
         )
         found.append(Problem(ERROR, camera.id, text, camera.age_s))
     if camera.state == "degraded":
-        text = f"{named}: {_sentence(reason, capital=False)}"
+        text = f"{named}: {_sentence(reason)}"
         found.append(Problem(WARNING, camera.id, text, camera.state_for_s))
     if camera.rejecting:
-        text = f"{named}: {_sentence(camera.verdict, capital=False)}"
+        text = f"{named}: {_sentence(camera.verdict)}"
         found.append(Problem(WARNING, camera.id, text, camera.rejecting_for_s))
     return found
 
@@ -183,7 +183,6 @@ def fine(cameras: Sequence[CameraFacts], models: Sequence[ModelFacts], fps: floa
     return f"All is well: {who} {sees} should, {what} {judge} {fps:.3g} frames a second."
 
 
-def _sentence(text: str, *, capital: bool = True) -> str:
-    """With a full stop, and with a capital where a sentence begins."""
-    text = text.strip().rstrip(".") + "."
-    return text[:1].upper() + text[1:] if capital else text
+def _sentence(text: str) -> str:
+    """With a full stop."""
+    return text.strip().rstrip(".") + "."

@@ -80,17 +80,22 @@ function showLink() {
   byId("link").className = `link ${lost ? "error" : state ? "fine" : ""}`;
   say(byId("link"), lost ? "no answer" : state ? "live" : "connecting…");
   if (lost) {
-    showSentence("error", "The agent does not answer. Is it running, is the network there?",
-      `for ${ago(silent)}; what is shown below is from before`, []);
+    const words = "The agent does not answer. Is it running, is the network there?";
+    showSentence({ level: "error", subject: "", text: words }, `for ${ago(silent)}; what is shown below is from before`, []);
   } else if (state) {
-    const { level, text, for_s: since } = state.sentence;
-    const others = state.problems.slice(1).map((problem) => problem.text);
-    showSentence(level, text, since === null ? "" : `for ${ago(since)}`, others);
+    const since = state.sentence.for_s, others = state.problems.slice(1).map((problem) => problem.text);
+    showSentence(state.sentence, since === null ? "" : `for ${ago(since)}`, others);
   }
 }
 
-function showSentence(level, words, since, others) {
+let announced = "";
+
+function showSentence({ level, subject, text: words }, since, others) {
   byId("sentence").className = `sentence ${level}`;
+  if (`${level} ${subject}` !== announced) { // numbers in it change every second: not read out again
+    announced = `${level} ${subject}`;
+    say(byId("announce"), words);
+  }
   say(byId("words"), words);
   say(byId("since"), since);
   byId("others").replaceChildren(...others.map((text) => make("li", {}, text)));
@@ -241,6 +246,8 @@ document.addEventListener("fullscreenchange", () => {
 
 function showCamera() {
   const one = camera();
+  byId("camera-state").className = `tag ${one ? one.level : ""}`;
+  say(byId("camera-state"), one ? one.state : "");
   if (!one || one.last === null) say(byId("blank"), one && one.state === "down" ? "The camera gives no frames" : "No picture yet");
 }
 
@@ -254,14 +261,15 @@ function showGauges() {
   const similar = points.map((point) => [at(point), point[3]]);
   gauge("ssim", {
     value: last.ssim, unit: "", digits: 2, most: 1, limit: last.ssim_min, bad: last.passed === false,
-    words: last.ssim === undefined ? "no reference picture" : last.ssim_min === undefined ? "no threshold is known" : `at least ${number(last.ssim_min)}`,
+    words: one.last === null ? "no frame yet" : last.ssim === undefined ? "no reference picture" : last.ssim_min === undefined ? "no threshold is known" : `at least ${number(last.ssim_min)}`,
     least: Math.max(0, Math.min(last.ssim_min ?? 1, ...similar.map((point) => point[1] ?? 1)) - 0.1), points: similar,
     marks: points.filter((point) => point[4]).map(at),
   });
   const latencies = points.map((point) => [at(point), point[2]]);
-  const p95 = system.latency_p95_ms;
+  const p95 = system.latency_p95_ms, sorted = latencies.map((point) => point[1] || 0).sort((a, b) => a - b);
+  const usual = sorted[Math.floor(0.95 * sorted.length)]; // one slow frame does not flatten the line
   gauge("latency", {
-    value: last.latency_ms, unit: "ms", digits: 1, most: 1.25 * Math.max(p95 || 0, ...latencies.map((point) => point[1] || 0), 1), limit: p95,
+    value: last.latency_ms, unit: "ms", digits: 1, most: 1.25 * Math.max(p95 || 0, usual || 0, 1), limit: p95,
     words: p95 === undefined ? "" : `median ${number(system.latency_p50_ms, 1)}, 95 % below ${number(p95, 1)} ms`, points: latencies,
   });
   const rates = points.map((point) => [at(point), point[1]]);
@@ -329,7 +337,7 @@ function showModels() {
     if (known) {
       const progress = PROGRESS.has(known.state) && known.candidate_version ? `, version ${known.candidate_version}` : "";
       fact("State", tag(known.state.replaceAll("_", " ").toLowerCase(), OUTCOMES[known.state] || "notice"), progress);
-      if (known.reason) fact("Because", known.reason);
+      if (known.reason) fact("Reason", known.reason);
       if (known.previous_version) fact("To go back to", `version ${known.previous_version}`);
       if (known.bans.length) fact("Banned", known.bans.map((ban) => `version ${ban.version || ban.digest.slice(0, 12)}`).join(", "));
     }
@@ -370,7 +378,8 @@ function showEvents() {
 }
 
 if (location.search) history.replaceState(null, "", "/"); // a token does not stay in the address
-setInterval(showLink, 1000);
+setInterval(() => document.hidden || showLink(), 1000);
+document.addEventListener("visibilitychange", () => { heardAt = performance.now(); }); // it did not ask meanwhile
 forever(STATE_MS, readState);
 forever(PICTURE_MS, readPicture);
 forever(MAP_MS, readMap);
