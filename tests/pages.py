@@ -35,11 +35,11 @@ class Got:
 def page_of(agent, timeout_s: float = 20.0) -> str:
     """The address that an agent process logs once it serves, like ``http://127.0.0.1:40123``."""
     deadline = time.monotonic() + timeout_s
-    while not (found := re.search(r"page: (http://[^/]+)/", agent.text())):
+    while not (found := re.findall(r"page: (http://[^/]+)/", agent.text())):
         assert agent.process.poll() is None, agent.text()
         assert time.monotonic() < deadline, agent.text()
         time.sleep(0.02)
-    return found[1]
+    return found[-1]
 
 
 def get(url: str, path: str, *, method: str = "GET", body: bytes | None = None, **headers) -> Got:

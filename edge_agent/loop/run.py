@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.config import Address, Config, Model
 from edge_agent.errors import StorageError, UsageError, storage_errors
+from edge_agent.layout import Layout
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
@@ -57,26 +58,19 @@ def run(
     layout = config.layout
     shown = _page(config, page or config.page.address)
     with ExitStack() as stack:
-        for folder in (layout.data, layout.run):
-            with storage_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+        _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
         stack.callback(outbox.close)
-        telemetry = Telemetry(
-            outbox, secrets.token_hex(4), listeners=[shown.heard] if shown is not None else []
-        )
+        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
+        telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
         context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         inbox = Inbox()
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)
-        listeners: list[Listener] = [shown.watch] if shown is not None else []
-        runtimes = _runtimes(config, bundle, journal, inbox, listeners)
-        if shown is not None:
-            history = layout.journal if bundle is None else None
-            stack.enter_context(shown.serving(runtimes, history))
+        runtimes = _runtimes(config, bundle, journal, inbox, seen)
         agent = Agent(
             config,
             runtimes,
@@ -86,9 +80,17 @@ def run(
             reporter=_reporter(config, journal, outbox),
         )
         stack.enter_context(stop_on_signals(agent))
+        if shown is not None:
+            stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
         telemetry.attach(make_sink(chosen, context))
         stack.callback(telemetry.close, GOODBYE_S)
         agent.run()
+
+
+def _make_folders(layout: Layout) -> None:
+    for folder in (layout.data, layout.run):
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def _page(config: Config, address: Address | None) -> LivePage | None:

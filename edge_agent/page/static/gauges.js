@@ -45,7 +45,8 @@ export function gauge(id, { value, unit, digits, least = 0, most, limit, bad, wo
   const meter = byId(`${id}-meter`), share = (what) => `${Math.max(0, Math.min(100, (100 * what) / most))}%`;
   meter.classList.toggle("warning", Boolean(bad));
   meter.setAttribute("aria-valuemax", number(most, digits));
-  meter.setAttribute("aria-valuenow", number(value, digits));
+  if (value === undefined) meter.removeAttribute("aria-valuenow");
+  else meter.setAttribute("aria-valuenow", number(value, digits));
   meter.setAttribute("aria-valuetext", `${number(value, digits)} ${unit}, ${words}`);
   meter.children[0].style.width = share(value || 0);
   meter.children[1].hidden = limit === undefined;

@@ -233,6 +233,21 @@ def test_several_cameras_are_tabs(serve, browser, tmp_path):
     assert tab.complaints == []
 
 
+def test_several_models(serve, browser, bundle):
+    """Each has its card; the gauges are those of the chosen camera's model."""
+    frames = '[[camera]]\nid = "side"\nsource = "dir:none"\nmodel = "labels"\n'
+    _, url = serve(camera=f'{frames}[[model]]\nname = "labels"\n')
+    tab = browser.open(url)
+    says(tab, "Model labels has no release yet", "notice")
+    tab.wait("document.querySelectorAll('#models .model').length === 2")
+    assert "tiny 1 runs" in tab.text("#models") and "labels: nothing runs" in tab.text("#models")
+    tab.wait(SEES)
+    tab.value("document.querySelector('#tab-side').click()")
+    assert tab.text("#blank") == "No picture yet" and tab.text("#ssim-value") == "–"
+    tab.wait("document.querySelector('#facts').innerText.includes('side, waiting')")
+    assert tab.complaints == []
+
+
 def test_the_controls(serve, browser):
     """Boxes off, map off, the reference laid over the live picture."""
     _, url = serve()
