@@ -52,7 +52,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["edge_agent*", "builder*", "registry_sync*"]),
     package_data={
-        "edge_agent": ["py.typed", "schemas/*.json"],
+        "edge_agent": ["py.typed", "schemas/*.json", "page/static/*"],
         "builder": ["py.typed", "page/style.css"],
         "registry_sync": ["py.typed"],
     },
@@ -66,10 +66,11 @@ setup(
         "dataset": DATASET,
         "reference": REFERENCE,
         "provenance": PROVENANCE,
-        "demo": [*BUILDER, "amqtt>=0.11"],
+        "demo": [*BUILDER, "amqtt>=0.11", "websockets>=13"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
             *DATASET,
+            "websockets>=13",
             *TRT_RTX,
             *PROVENANCE,
         ],

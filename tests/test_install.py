@@ -92,14 +92,16 @@ def test_device_install_is_small_and_has_no_builder_parts(device):
 
 @pytest.mark.slow
 def test_the_agent_runs_there(device, tmp_path):
-    """`edge-agent run` infers a folder of pictures with that environment and ends by itself."""
+    """`edge-agent run` infers a folder of pictures there, with its page, and ends by itself."""
     home, _ = device
     bundle = bundles.make_bundle(tmp_path / "bundle").root
     frames = bundles.write_frames(tmp_path / "frames", count=5)
     config = home / "agent.toml"
     config.write_text(CONFIG.format(frames=frames))
-    done = run(home, "edge-agent", "run", "-c", config, "--bundle", bundle)
+    page = ("--page", "127.0.0.1:0")
+    done = run(home, "edge-agent", "run", "-c", config, "--bundle", bundle, *page)
     assert done.returncode == 0, done.stderr
+    assert "page: http://127.0.0.1:" in done.stderr
     health = json.loads((home / "run/health.json").read_text())
     assert sum(w["inferred"] for w in health["models"]["tiny"]["windows"]) == 5
 

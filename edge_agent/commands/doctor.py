@@ -52,6 +52,7 @@ def _device_findings(config: Config) -> list[Finding]:
             Finding("warn", "cameras", "there is none", "add a [[camera]] with id, source, model")
         )
     findings += check_broker(config)
+    findings += check_page(config)
     findings += check_journal(config)
     return findings
 
@@ -114,6 +115,20 @@ def check_camera(camera: Camera) -> Finding:
         return Finding("fail", what, why, "look whether the camera is on and reachable")
     height, width = frame.image.shape[:2]
     return Finding("ok", what, f"{width} x {height} from {camera.source}")
+
+
+def check_page(config: Config) -> list[Finding]:
+    """Whether the page that ``[page]`` asks for may be served; nothing without one."""
+    from edge_agent.page.guard import token_for
+
+    address = config.page.address
+    if address is None:
+        return []
+    try:
+        token = token_for(config, address)
+    except OutpostError as error:
+        return [Finding("fail", "page", str(error), "correct [page]")]
+    return [Finding("ok", "page", f"http://{address}/" + (" with a token" if token else ""))]
 
 
 def check_journal(config: Config) -> list[Finding]:

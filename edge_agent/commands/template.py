@@ -75,6 +75,13 @@ model = "defects"
 # outbox_max_mb = 64.0             # what may wait on disk while the broker is away
 # detections = false               # send each frame's boxes to up/detections/<camera>
 
+# A page for browsers, for aiming the camera and seeing what is wrong; off without an address.
+# [page]
+# address = "127.0.0.1:8800"       # elsewhere than on 127.0.0.1 it needs the token
+# token_file = "page.token"        # make one: (umask 077; openssl rand -hex 16 > page.token)
+# hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
+# width = 960                      # pixels to which pictures are reduced
+
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]
 # memory_mb = {memory_mb}
