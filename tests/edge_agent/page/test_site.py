@@ -53,6 +53,7 @@ class Scene:
     def show(self, picture):
         self.worker.state = "up"
         self.worker.judge.frame(self.see(picture).frame)
+        assert self.worker.judge.drain(10)
 
     def get(self, path, **query):
         answer = self.site(path, {name: str(value) for name, value in query.items()})
