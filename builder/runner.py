@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_agent.backends import BackendOptions, load_backend
+from edge_agent.backends import ModelFile, load_backend
 from edge_agent.bundle import Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.detector import contract
@@ -33,7 +33,7 @@ class Runner:
     def __init__(self, manifest: Manifest, model: Path) -> None:
         self.manifest = manifest
         self._letterbox = Letterbox(manifest.input)
-        self._backend = load_backend("onnx", model, contract(manifest), BackendOptions())
+        self._backend = load_backend(ModelFile(model), contract(manifest))
 
     def tensor(self, image: Image) -> tuple[Floats, Placement]:
         """The picture as (1, 3, h, w) float32 (a copy) and its placement."""

@@ -9,7 +9,7 @@ from edge_agent.bundle import NAME_PATTERN
 from edge_agent.checked import Fields
 from edge_agent.metrics import DEVICE_PATTERN
 
-PROVIDERS = ("tensorrt", "cuda", "cpu")
+PROVIDERS = ("tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda", "cpu")
 POLICIES = ("wait", "drop-oldest", "drop-latest")
 FALLBACKS = ("refuse", "allow")
 

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.backends import Backend, BackendOptions, Contract, load_backend
+from edge_agent.backends import (
+    Backend,
+    BackendOptions,
+    Contract,
+    Host,
+    ModelFile,
+    load_backend,
+)
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.preprocess import Image, Letterbox
+from edge_agent.engines.compile import MAX_BATCH
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,33 @@ class Detector:
         providers: tuple[str, ...] = ("cpu",),
         fallback: str = "refuse",
         threads: int = 0,
+        host: Host = Host(),  # noqa: B008 - frozen
     ) -> Detector:
         """Load a variant of a bundle (its files are not hashed here; see `Bundle.verify`).
+
+        Args:
+            bundle: whose variant.
+            variant: its id, or ``auto``.
+            providers: in the wanted order, names of `edge_agent.backends.PROVIDERS`.
+            fallback: whether another provider than the first will do (``allow``) or not.
+            threads: of the CPU provider, 0 for all cores.
+            host: where runtimes come from.
 
         Raises:
             BundleError: when there is no such variant.
             ModelError: when it cannot be loaded, is not what the manifest promises, or the wanted
-                provider is not active and ``fallback`` is ``refuse``.
+                provider cannot be had and ``fallback`` is ``refuse``.
         """
         manifest = bundle.manifest
-        path = bundle.path(manifest.variant(variant).path)
+        chosen = manifest.variant(variant)
+        file = ModelFile(
+            bundle.path(chosen.path),
+            manifest.entry(chosen.path).sha256,
+            chosen.precision,
+            bundle.root,
+        )
         options = BackendOptions(providers, fallback, threads)
-        return cls(manifest, load_backend("onnx", path, contract(manifest), options))
+        return cls(manifest, load_backend(file, contract(manifest), options, host))
 
     @property
     def provider(self) -> str:
@@ -74,6 +97,11 @@ class Detector:
     def wanted_provider(self) -> str:
         """The execution provider that was asked for first."""
         return self._backend.wanted_provider
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why another provider is active than the wanted one; "" when it is not."""
+        return self._backend.fallback_reason
 
     def detect(self, image: Image) -> Result:
         """Detections in one (H, W, 3) BGR uint8 picture.
@@ -116,4 +144,5 @@ def contract(manifest: Manifest) -> Contract:
         input_shape=(1, 3, manifest.input.height, manifest.input.width),
         channels=len(manifest.classes) + (5 if anchors else 4),
         channel_axis=2 if anchors else 1,
+        max_batch=MAX_BATCH if manifest.free_batch else 1,
     )
