@@ -55,7 +55,7 @@ def load_backend(
             )
         except ModelError as error:
             refused = options.fallback != "allow" and isinstance(error, Unavailable)
-            reasons.append(f"{name}: {error}")
+            reasons.append(f"{name}: {error}".replace(f"{file.path}: ", ""))
             continue
         backend.wanted_provider = order[0]
         backend.fallback_reason = "; ".join(reasons)
@@ -79,6 +79,5 @@ def _order(options: BackendOptions) -> tuple[str, ...]:
 
 def _refusal(file: ModelFile, reasons: list[str], refused: bool) -> str:
     """Why nothing runs it; the path once, however many runtimes named it."""
-    found = "; ".join(reason.replace(f"{file.path}: ", "") for reason in reasons)
-    text = f"{file.path}: {found.removeprefix('cpu: ')}"
+    text = f"{file.path}: {'; '.join(reasons).removeprefix('cpu: ')}"
     return f'{text}; or name other providers, or set fallback = "allow"' if refused else text

@@ -26,6 +26,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuGetErrorString": (c_int, POINTER(c_char_p)),
     "cuDeviceGet": (POINTER(c_int), c_int),
+    "cuDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
     "cuDevicePrimaryCtxSetFlags_v2": (c_int, c_uint),
     "cuDevicePrimaryCtxRetain": (POINTER(c_void_p), c_int),
     "cuDevicePrimaryCtxRelease_v2": (c_int,),
@@ -50,6 +51,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
 """Name -> argument types, as in cuda.h of CUDA 11.4 (JetPack 5) to 13; all return a CUresult."""
 
 _OUT_OF_MEMORY = 2
+_INTEGRATED = 18  # CU_DEVICE_ATTRIBUTE_INTEGRATED
 _SCHED_BLOCKING_SYNC = 0x04  # a thread that waits for the GPU sleeps; two cores have other work
 _NON_BLOCKING = 0x01
 _CAPTURE_THREAD_LOCAL = 1
@@ -100,6 +102,13 @@ class Driver:
         free, total = c_size_t(), c_size_t()
         self._call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
         return free.value
+
+    @property
+    def integrated(self) -> bool:
+        """Whether the device has no memory of its own."""
+        value = c_int()
+        self._call("cuDeviceGetAttribute", ctypes.byref(value), _INTEGRATED, self._device)
+        return bool(value.value)
 
     def allocate(self, size: int) -> int:
         """An address of ``size`` bytes on the device."""

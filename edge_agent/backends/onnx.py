@@ -73,15 +73,19 @@ def load(
         if gpu is None:
             raise Unavailable("no NVIDIA GPU with a driver is found on this machine")
     providers = _providers(name, file, contract, ort, gpu, available)
-    session = _open(ort, file, options, providers)
+    session = _open(ort, name, file, options, providers)
     active = session.get_providers()[0]
     if active != PROVIDERS[name]:
-        why = probe.ask(file.path, PROVIDERS[name]) or "look at the driver and its libraries"
-        raise Unavailable(f"{PROVIDERS[name]} did not start ({active} did): {why}")
+        raise _not_started(name, file, f"{active} did")
     try:
         return OnnxBackend(name, file, contract, session)
     except ModelError as error:
         raise ModelError(f"{file.path}: {error}") from None
+
+
+def _not_started(name: str, file: ModelFile, seen: str) -> Unavailable:
+    why = probe.ask(file.path, PROVIDERS[name]) or f"{seen}, look at the driver and its libraries"
+    return Unavailable(f"{PROVIDERS[name]} did not start: {why}")
 
 
 def _providers(
@@ -97,7 +101,9 @@ def _providers(
     return chosen
 
 
-def _open(ort: Any, file: ModelFile, options: BackendOptions, providers: list[Any]) -> Any:
+def _open(
+    ort: Any, name: str, file: ModelFile, options: BackendOptions, providers: list[Any]
+) -> Any:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
@@ -111,6 +117,8 @@ def _open(ort: Any, file: ModelFile, options: BackendOptions, providers: list[An
             str(file.path), settings, providers=providers, enable_fallback=0
         )
     except Exception as error:
+        if name != "cpu" and isinstance(error, RuntimeError):  # a model's faults are others
+            raise _not_started(name, file, in_words(error)) from None
         raise ModelError(f"{file.path}: cannot be loaded: {in_words(error)}") from None
 
 

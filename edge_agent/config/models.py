@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundle import NAME_PATTERN
@@ -10,6 +11,7 @@ from edge_agent.checked import Fields
 from edge_agent.metrics import DEVICE_PATTERN
 
 PROVIDERS = ("tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda", "cpu")
+"""As in `edge_agent.backends`, which is not imported for the names alone: it needs NumPy."""
 POLICIES = ("wait", "drop-oldest", "drop-latest")
 FALLBACKS = ("refuse", "allow")
 
@@ -19,9 +21,12 @@ class Model:
     """``[[model]]``: one model that this device runs, and on what.
 
     Attributes:
-        providers: wanted order; the first is the wanted one.
+        providers: wanted order, names of `PROVIDERS`; the first is the wanted one.
         fallback: ``refuse`` fails when the wanted provider is not active, ``allow`` reports it.
         threads: threads of the CPU provider, 0 for all cores.
+        reserve_mb: memory (10^6 bytes) that stays free when a release is loaded beside another.
+        thresholds: class name -> score above which it is reported, for classes that differ from
+            the manifest's confidence; the names are held against each release.
     """
 
     name: str
@@ -30,6 +35,8 @@ class Model:
     providers: tuple[str, ...]
     fallback: str
     threads: int
+    reserve_mb: float = 64.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,15 @@ def parse_model(fields: Fields) -> Model:
         providers=providers,
         fallback=fields.text("fallback", "refuse", choices=FALLBACKS),
         threads=fields.integer("threads", 0, least=0, most=256),
+        reserve_mb=fields.number("reserve_mb", 64.0, least=0.0),
+        thresholds=_thresholds(fields.table("thresholds", optional=True)),
     )
     fields.close()
     return model
+
+
+def _thresholds(fields: Fields) -> dict[str, float]:
+    return {name: fields.number(name, least=0.0, most=1.0) for name in fields.names()}
 
 
 def _source(text: str, folder: Path) -> str:

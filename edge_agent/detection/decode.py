@@ -17,6 +17,8 @@ from edge_agent.detection.preprocess import Placement
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
+Limit = float | Floats
+"""One score for all classes, or (classes,) float32."""
 
 # Boxes of different classes are moved apart by this many pixels before NMS, in float32, as the
 # reference does; computing it otherwise would round near the threshold differently.
@@ -70,9 +72,11 @@ def decode(raw: Floats, head: str, spec: DecodeSpec, placement: Placement) -> tu
     return detections, nonfinite
 
 
-def above(detections: Floats, confidence: float) -> Floats:
-    """The detections with a score above ``confidence`` (a view: they are sorted by score)."""
-    return detections[: int(np.count_nonzero(detections[:, 4] > confidence))]
+def above(detections: Floats, limit: Limit) -> Floats:
+    """The detections with a score above the limit, of all classes or of each one's own."""
+    if isinstance(limit, (int, float)):  # a view: they are sorted by score
+        return detections[: int(np.count_nonzero(detections[:, 4] > limit))]
+    return detections[detections[:, 4] > limit[detections[:, 5].astype(np.intp)]]
 
 
 def _from_v5u(candidates: Floats, floor: float) -> tuple[Floats, Floats, Indices]:

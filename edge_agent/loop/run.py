@@ -18,7 +18,7 @@ from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
-from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.slots import Journal
@@ -97,7 +97,11 @@ def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbo
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
 
-    return _runtime(config, model, Follower(model.name, config.layout, journal, load), inbox)
+    def room(digest: str, beside: Loaded) -> str:
+        return room_beside(config, model, digest, beside)
+
+    follower = Follower(model.name, config.layout, journal, load, room=room)
+    return _runtime(config, model, follower, inbox)
 
 
 def _fixed(config: Config, bundle: Path, inbox: Inbox) -> ModelRuntime:

@@ -31,17 +31,21 @@ class PretendCuda:
     Args:
         memory: bytes of the device.
         capture: whether work can be recorded.
+        integrated: whether the device has no memory of its own.
 
     Attributes:
         faults: calls that a real driver would have answered with a crash.
         calls: names of the calls so far.
     """
 
-    def __init__(self, memory: int = 1 << 30, *, capture: bool = True) -> None:
+    def __init__(
+        self, memory: int = 1 << 30, *, capture: bool = True, integrated: bool = False
+    ) -> None:
         self.faults: list[str] = []
         self.calls: list[str] = []
         self.memory = memory
         self.capture = capture
+        self.integrated = integrated
         self._here = threading.local()
         self._things: dict[int, Any] = {}
         self._next = 0x7B00_0000_0000
@@ -49,6 +53,7 @@ class PretendCuda:
         self._kept = {
             "cuInit": (self._nothing, c_uint),
             "cuDeviceGet": (self._device, POINTER(c_int), c_int),
+            "cuDeviceGetAttribute": (self._attribute, POINTER(c_int), c_int, c_int),
             "cuDevicePrimaryCtxSetFlags_v2": (self._nothing, c_int, c_uint),
             "cuDevicePrimaryCtxRetain": (self._retain, DOUBLE, c_int),
             "cuDevicePrimaryCtxRelease_v2": (self._release, c_int),
@@ -93,7 +98,7 @@ class PretendCuda:
 
     def _guarded(self, name: str, function: Callable[..., int | None]) -> Callable[..., int]:
         free = name in ("cuInit", "cuDeviceGet", "cuCtxSetCurrent", "cuGetErrorString")
-        free = free or name.startswith("cuDevicePrimary")
+        free = free or name.startswith(("cuDevicePrimary", "cuDeviceGetAttribute"))
 
         def call(*given: Any) -> int:
             self.calls.append(name)
@@ -120,6 +125,10 @@ class PretendCuda:
 
     def _device(self, device: Any, ordinal: int) -> None:
         device[0] = ordinal
+
+    def _attribute(self, value: Any, attribute: int, device: int) -> None:
+        assert attribute == 18  # CU_DEVICE_ATTRIBUTE_INTEGRATED
+        value[0] = int(self.integrated)
 
     def _retain(self, handle: Any, device: int) -> None:
         self.contexts += 1
