@@ -161,7 +161,7 @@ class Agent:
             return
         log.info("%s, loaded in %.2f s", change.text, change.seconds)
         runtime.windows.clear()
-        runtime.drifted = runtime.nonfinite = False
+        runtime.drifted = False
         self._swaps += change.before is not None
 
     def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
@@ -214,7 +214,8 @@ class Agent:
         messages.append(output_message(runtime.name, classes, report, loaded.drift))
         if verdict is not None:
             messages += self._drift_events(runtime, verdict)
-        messages += self._finite_events(runtime, report)
+        if loaded is runtime.current:
+            messages += self._finite_events(runtime, report)
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 
