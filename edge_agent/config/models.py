@@ -12,6 +12,9 @@ from edge_agent.metrics import DEVICE_PATTERN
 
 PROVIDERS = ("tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda", "cpu")
 """As in `edge_agent.backends`, which is not imported for the names alone: it needs NumPy."""
+COMPILING = ("tensorrt-native", "tensorrt-rtx", "tensorrt")
+"""Of these, those that compile an engine on the first load: minutes on a small board."""
+
 POLICIES = ("wait", "drop-oldest", "drop-latest")
 FALLBACKS = ("refuse", "allow")
 
@@ -58,11 +61,16 @@ class Camera:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """``[selftest]``: limits of the child process that proves a release on this device."""
+    """``[selftest]``: limits of the child process that proves a release on this device.
+
+    Attributes:
+        build_s: added to ``timeout_s`` for a model with one of the providers of `COMPILING`.
+    """
 
     memory_mb: int
     timeout_s: float
     latency_ratio: float
+    build_s: float = 3600.0
 
 
 def parse_model(fields: Fields) -> Model:
@@ -116,6 +124,7 @@ def parse_selftest(fields: Fields) -> SelfTest:
         memory_mb=fields.integer("memory_mb", 1024, least=64),
         timeout_s=fields.number("timeout_s", 120.0, least=1.0),
         latency_ratio=fields.number("latency_ratio", 3.0, least=1.0),
+        build_s=fields.number("build_s", 3600.0, least=0.0),
     )
     fields.close()
     return selftest
