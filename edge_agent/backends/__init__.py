@@ -7,7 +7,6 @@ the wanted one.
 from __future__ import annotations
 
 import importlib
-import logging
 
 from edge_agent.backends.base import Backend, BackendOptions, Contract, Host, ModelFile, Unavailable
 from edge_agent.errors import ModelError
@@ -24,8 +23,6 @@ PROVIDERS = {
     "cpu": "edge_agent.backends.onnx",
 }
 """TensorRT itself, TensorRT-RTX itself, and ONNX Runtime's TensorRT, CUDA and CPU providers."""
-
-log = logging.getLogger(__name__)
 
 
 def load_backend(
@@ -59,8 +56,6 @@ def load_backend(
             continue
         backend.wanted_provider = order[0]
         backend.fallback_reason = "; ".join(reasons)
-        if reasons:
-            log.warning("%s is not active, %s is: %s", order[0], name, backend.fallback_reason)
         return backend
     raise ModelError(_refusal(file, reasons, refused))
 

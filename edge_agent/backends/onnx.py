@@ -72,6 +72,7 @@ def load(
         gpu = host.gpu()
         if gpu is None:
             raise Unavailable("no NVIDIA GPU with a driver is found on this machine")
+        probe.preload(ort, PROVIDERS[name])
     providers = _providers(name, file, contract, ort, gpu, available)
     session = _open(ort, name, file, options, providers)
     active = session.get_providers()[0]

@@ -1,15 +1,20 @@
 """Why an execution provider did not start: ONNX Runtime only prints it, so a child is asked.
 
 ``python -m edge_agent.backends.probe MODEL PROVIDER``. Runs only after a provider failed to start.
+`preload` is what can be done before.
 """
 
 from __future__ import annotations
 
+import importlib
+import io
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from typing import Any
 
 TIMEOUT_S = 60.0
 _MOST = 300
@@ -41,11 +46,27 @@ def reason(printed: str) -> str:
     return text if len(text) <= _MOST else text[: _MOST - 3] + "..."
 
 
+def preload(ort: Any, provider: str) -> None:
+    """Load the CUDA, cuDNN and TensorRT libraries that pip puts where no linker looks.
+
+    Where they come from the system there is nothing to do, and what cannot be loaded is told by the
+    provider that wants it; what is printed here is dropped.
+    """
+    load = getattr(ort, "preload_dlls", None)
+    if load is not None:
+        with redirect_stdout(io.StringIO()):
+            load()
+    if provider.startswith("Tensorrt"):
+        with suppress(ImportError):
+            importlib.import_module("tensorrt")
+
+
 def main(arguments: Sequence[str]) -> int:
     """The child: opens the model and lets ONNX Runtime talk."""
     import onnxruntime
 
     model, provider = arguments
+    preload(onnxruntime, provider)
     onnxruntime.InferenceSession(model, providers=[provider], enable_fallback=0)
     return 0
 

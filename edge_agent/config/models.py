@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundle import NAME_PATTERN
-from edge_agent.checked import Fields
+from edge_agent.checked import Fields, nearest
 from edge_agent.metrics import DEVICE_PATTERN
 
 PROVIDERS = ("tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda", "cpu")
@@ -78,7 +78,9 @@ def parse_model(fields: Fields) -> Model:
     providers = fields.texts("providers", ("cpu",), least=1)
     for name in providers:
         if name not in PROVIDERS:
-            fields.fault("providers", f'"{name}" is not one of {", ".join(PROVIDERS)}')
+            known = ", ".join(PROVIDERS)
+            hint = nearest(name, PROVIDERS)
+            fields.fault("providers", f'"{name}" is not one of {known}{hint}')
     model = Model(
         name=fields.text("name", pattern=NAME_PATTERN),
         group=fields.text("group", "default", pattern=NAME_PATTERN),

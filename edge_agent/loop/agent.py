@@ -24,7 +24,13 @@ from edge_agent.monitors.drift import DriftVerdict
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import WindowReport
-from edge_agent.telemetry.events import change_events, drift_event, finite_event, info_message
+from edge_agent.telemetry.events import (
+    change_events,
+    drift_event,
+    finite_event,
+    info_message,
+    provider_text,
+)
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     frame_totals,
@@ -160,6 +166,8 @@ class Agent:
         if change.loaded is None:
             return
         log.info("%s, loaded in %.2f s", change.text, change.seconds)
+        if not change.loaded.provider_ok:
+            log.warning("%s", provider_text(runtime.name, change.loaded))
         runtime.windows.clear()
         runtime.drifted = False
         self._swaps += change.before is not None

@@ -33,15 +33,21 @@ def change_events(model: str, change: Change) -> list[Message]:
     return told
 
 
-def _provider_event(model: str, kind: str, severity: str, loaded: Loaded) -> Message:
+def provider_text(model: str, loaded: Loaded) -> str:
+    """On what a release runs, and why not on what was wanted."""
     detector = loaded.detector
     text = f"{model}: runs on {detector.provider}"
-    if detector.fallback_reason:
-        text += f" instead of {detector.wanted_provider}: {detector.fallback_reason}"
+    if loaded.provider_ok:
+        return text
+    return f"{text}, not on {detector.wanted_provider} ({detector.fallback_reason})"
+
+
+def _provider_event(model: str, kind: str, severity: str, loaded: Loaded) -> Message:
+    detector = loaded.detector
     return event(
         kind,
         severity,
-        text,
+        provider_text(model, loaded),
         model=model,
         provider=detector.provider,
         wanted_provider=detector.wanted_provider,

@@ -77,8 +77,12 @@ class PretendCuda:
             "cuGraphLaunch": (self._launch, c_void_p, c_void_p),
         }
         self.contexts = 0
+        self._alive = []
         for name, (function, *types) in self._kept.items():
-            setattr(self, name, CFUNCTYPE(c_int, *types)(self._guarded(name, function)))
+            made = CFUNCTYPE(c_int, *types)(self._guarded(name, function))
+            self._alive.append(made)  # C holds no reference
+            # What a library hands out has no types; who calls it states them or cuts addresses.
+            setattr(self, name, CFUNCTYPE(c_int)(ctypes.cast(made, c_void_p).value))
 
     @property
     def held(self) -> int:

@@ -87,6 +87,17 @@ def test_a_provider_that_stays_away_is_named(tmp_path):
         asked(model_file(tmp_path), provider="cuda", starting=())
 
 
+def test_libraries_that_pip_brought_are_loaded_first(tmp_path, capsys):
+    """By ONNX Runtime's own function, where it has one and a GPU is wanted; in silence."""
+    ort = PretendOnnxruntime(*BOTH)
+    calls = []
+    ort.preload_dlls = lambda: calls.append(print("libcublas.so.13 is missing"))
+    host = Host(onnxruntime=lambda: ort, gpu=lambda: GPU)
+    for provider in ("cpu", "cuda"):
+        load_backend(model_file(tmp_path), CONTRACT, BackendOptions((provider,)), host)
+    assert len(calls) == 1 and capsys.readouterr().out == ""
+
+
 PRINTED = (
     "\x1b[0;93m2026-11-24 [W:onnxruntime:Default, x.cc:1 F] nothing much\x1b[m\n"
     "\x1b[1;31m2026-11-24 22:08 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 operator()] /s"

@@ -11,14 +11,20 @@ import numpy as np
 import onnx
 import pytest
 
+from builder.engines import EngineOptions, compile_variants
+from builder.progress import Silent
 from edge_agent.backends import BackendOptions, Host, lane, load_backend, tensorrt
+from edge_agent.backends.cuda import Driver
 from edge_agent.backends.tensorrt import TensorrtBackend
+from edge_agent.detection.detector import Detector
 from edge_agent.engines import modules
 from edge_agent.engines.compile import WORKSPACE_MB, Request, compile_engine
 from edge_agent.engines.key import engine_key
+from edge_agent.engines.modules import Gpu
 from edge_agent.engines.names import ALWAYS, RUNNING, SOMETIMES, find, missing
 from edge_agent.engines.shelf import Shelf
 from edge_agent.errors import ModelError
+from tests.bundles import make_bundle
 from tests.edge_agent.backends.conftest import CONTRACT, model_file, random_tensor
 from tests.edge_agent.backends.pretend import GPU, PretendTensorrt, build, host_of
 from tests.edge_agent.backends.pretend_cuda import PretendCuda
@@ -229,6 +235,24 @@ def test_the_installed_rtx_gives_its_reason_without_a_gpu(tmp_path):
     with pytest.raises(ModelError, match=r"the engine cannot be loaded: .*cudaError 35"):
         TensorrtBackend("tensorrt-rtx", rtx, plan, CONTRACT, host)
     assert cuda.held == 0
+
+
+def test_what_the_builder_compiled_is_what_a_device_looks_for(tmp_path, caplog):
+    """`edge-builder compile` for 8.6, found by a detector on a GPU of that capability."""
+    rtx = pytest.importorskip("tensorrt_rtx", reason="the trt-rtx extra is not installed")
+    if modules.this_gpu() is not None:
+        pytest.skip("this machine has a GPU")
+    bundle = make_bundle(tmp_path, profile=False)
+    (made,) = compile_variants(bundle, EngineOptions("trt-rtx", ("8.6",)), Silent())
+    host = Host(
+        module=lambda kind: rtx,
+        gpu=lambda: Gpu("some RTX", "8.6", "CUDA 13.0"),
+        driver=lambda: Driver(PretendCuda()),
+        build=build,
+    )
+    with caplog.at_level(logging.WARNING), pytest.raises(ModelError):
+        Detector.load(bundle, providers=("tensorrt-rtx",), host=host)
+    assert f"{made.path}: the engine cannot be loaded" in caplog.text
 
 
 @pytest.mark.gpu

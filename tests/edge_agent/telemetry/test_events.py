@@ -47,7 +47,7 @@ def test_the_fallback_says_why():
     """In the text for a person, in fields for a program; a warning."""
     said = change_events("m", Change("swapped", "d", "m runs", FELL_BACK))[1].payload
     assert said["severity"] == "warning"
-    assert said["text"] == f"m: runs on cpu instead of cuda: {REASON}"
+    assert said["text"] == f"m: runs on cpu, not on cuda ({REASON})"
     assert (said["provider"], said["wanted_provider"]) == ("cpu", "cuda")
     assert said["reason"] == REASON
 
