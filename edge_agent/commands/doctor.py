@@ -173,6 +173,7 @@ def _check_release(config: Config, model: Model, journal: Journal) -> list[Findi
 def check_bundle(path: Path, model: Model | None) -> list[Finding]:
     """Whether a bundle is whole and loads on the wanted provider."""
     from edge_agent.bundle import Bundle
+    from edge_agent.detection.thresholds import limit_of
 
     what = f"bundle {path}"
     try:
@@ -181,8 +182,12 @@ def check_bundle(path: Path, model: Model | None) -> list[Finding]:
     except OutpostError as error:
         return [Finding("fail", what, str(error), "build or install it again")]
     manifest = bundle.manifest
-    found = Finding("ok", what, f"{manifest.name} {manifest.version}, every file as declared")
-    return [found, _check_provider(bundle, model)]
+    found = [Finding("ok", what, f"{manifest.name} {manifest.version}, every file as declared")]
+    try:
+        limit_of(manifest, model.thresholds if model is not None else {})
+    except OutpostError as error:
+        found.append(Finding("fail", what, str(error), "correct thresholds of [[model]]"))
+    return [*found, _check_provider(bundle, model)]
 
 
 def _check_provider(bundle: Bundle, model: Model | None) -> Finding:
@@ -195,11 +200,11 @@ def _check_provider(bundle: Bundle, model: Model | None) -> Finding:
         detector.warm_up(1)
     except OutpostError as error:
         return Finding("fail", "provider", str(error), "check variant and providers of [[model]]")
-    active = detector.provider
+    active, reason = detector.provider, detector.fallback_reason
     detector.close()
     if active == wanted[0]:
         return Finding("ok", "provider", f"{active} is active")
     refused = model is not None and model.fallback == "refuse"
-    why = f"wanted {wanted[0]}, active {active}" + ("; fallback is refused" if refused else "")
+    why = f"{active} is active: {reason}" + ("; fallback is refused" if refused else "")
     step = f"install the runtime for {wanted[0]}, or change providers or fallback of [[model]]"
     return Finding("fail" if refused else "warn", "provider", why, step)
