@@ -65,8 +65,6 @@ class Replay:
     provider = wanted_provider = "replay"
     fallback_reason = ""
     max_batch = 1
-    fallback_reason = ""
-    max_batch = 1
 
     def __init__(self, raw: Tensor) -> None:
         self._raw = raw
