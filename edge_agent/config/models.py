@@ -8,9 +8,10 @@ from pathlib import Path
 from edge_agent.bundle import NAME_PATTERN
 from edge_agent.checked import Fields
 from edge_agent.metrics import DEVICE_PATTERN
+from edge_agent.sources.base import POLICIES
 
 PROVIDERS = ("tensorrt", "cuda", "cpu")
-POLICIES = ("wait", "drop-oldest", "drop-latest")
+CAPTURES = ("auto", "process", "thread")
 FALLBACKS = ("refuse", "allow")
 
 
@@ -37,9 +38,13 @@ class Camera:
     """``[[camera]]``: one source of frames and the model that looks at it.
 
     Attributes:
-        source: ``file:clip.mp4?loop=1&fps=10``, ``dir:frames``; the table is edge_agent.sources.
+        source: ``file:clip.mp4?loop=1&fps=10``, ``rtsp://…``; the table is edge_agent.sources.
         policy: what happens when the model is slower than the camera, one of `POLICIES`.
         queue: frames that may wait.
+        capture: where it is read, one of `CAPTURES`; ``auto`` reads what may hang in a process.
+        stall_s: seconds without a frame after which the source is started again, 0 for never; None
+            leaves it to the kind of source.
+        restarts_per_hour: how often at most, in the long run.
     """
 
     id: str
@@ -47,6 +52,9 @@ class Camera:
     model: str
     policy: str
     queue: int
+    capture: str
+    stall_s: float | None
+    restarts_per_hour: float
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ def parse_camera(fields: Fields, folder: Path) -> Camera:
         model=fields.text("model"),
         policy=fields.text("policy", "drop-oldest", choices=POLICIES),
         queue=fields.integer("queue", 2, least=1, most=1024),
+        capture=fields.text("capture", "auto", choices=CAPTURES),
+        stall_s=fields.number("stall_s", least=0.0, most=86400.0)
+        if fields.has("stall_s")
+        else None,
+        restarts_per_hour=fields.number("restarts_per_hour", 60.0, least=1.0, most=3600.0),
     )
     fields.close()
     return camera
