@@ -6,7 +6,7 @@ Options come after ``#``, because an address may have a ``?`` of its own:
 - ``transport``: ``tcp`` (default), ``udp``, ``udp_multicast``, ``http``; for rtsp
 - ``timeout_s``: for opening and for each read (default 10)
 - ``threads``: of the decoder (default 1; more add a frame of delay each)
-- ``hwaccel``: a hardware decoder that this FFmpeg was built with, e.g. ``cuda``, ``vaapi``, ``drm``
+- ``hwaccel``: a hardware decoder that this FFmpeg was built with, e.g. ``cuda``, ``drm``
 - ``ffmpeg.NAME``: any other option of FFmpeg's demuxer, passed on as it is
 """
 
@@ -106,12 +106,13 @@ class StreamSource(LiveSource):
     def _open(self, options: dict[str, str]) -> Any:
         arguments: dict[str, Any] = {}
         if self._hwaccel:
-            from av.codec.hwaccel import HWAccel
+            from av.codec.hwaccel import HWAccel, hwdevices_available
 
-            try:
-                arguments["hwaccel"] = HWAccel(self._hwaccel, allow_software_fallback=False)
-            except ValueError:
-                raise self._lost(f"this FFmpeg has no hardware decoder {self._hwaccel}") from None
+            known = hwdevices_available()
+            if self._hwaccel not in known:
+                raise self._lost(f"hwaccel {self._hwaccel} is not one of {', '.join(known)}")
+            # Its pictures come back to the processor by themselves.
+            arguments["hwaccel"] = HWAccel(self._hwaccel, allow_software_fallback=False)
         began = time.monotonic()
         try:
             return self._av.open(

@@ -2,7 +2,7 @@
 
 A file is complete when its writer closed it or moved it there. Folders on a network report nothing
 of what others write, so the folder is also listed now and then: a file is then complete when two
-listings saw the same size and time.
+listings saw the same size and time. One that was seen to be made here has longer to be closed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pathlib import Path
 from edge_agent.errors import SourceError
 
 LIST_S = 2.0
+CLOSE_S = 30.0
 WAKE_S = 0.2
-_CLOSE_WRITE, _MOVED_TO, _DELETE_SELF, _MOVE_SELF = 0x8, 0x80, 0x400, 0x800
+_CLOSE_WRITE, _MOVED_TO, _CREATE, _DELETE_SELF, _MOVE_SELF = 0x8, 0x80, 0x100, 0x400, 0x800
 _Q_OVERFLOW, _IGNORED, _ONLYDIR = 0x4000, 0x8000, 0x1000000
 _EVENT = struct.Struct("iIII")
 
@@ -58,6 +59,7 @@ class FolderWatch:
         self._ready: deque[str] = deque()
         self._given: dict[str, Print] = {}
         self._settling: dict[str, Print] = {}
+        self._made: dict[str, float] = {}
         self._listed_at = clock()
         self._folder_time = -1
         listed = self._list()
@@ -108,6 +110,8 @@ class FolderWatch:
             if mask & _Q_OVERFLOW:
                 self._listed_at = self._clock() - LIST_S  # list it now
                 self._folder_time = -1
+            elif mask & _CREATE and self._wanted(name):
+                self._made[name] = self._clock()
             elif self._wanted(name) and (print_ := _print(self._folder / name)) is not None:
                 self._give(name, print_)
 
@@ -120,17 +124,20 @@ class FolderWatch:
         self._folder_time = changed
         listed = self._list()
         self._given = {name: seen for name, seen in self._given.items() if name in listed}
+        self._made = {name: since for name, since in self._made.items() if name in listed}
         before, self._settling = self._settling, {}
         for name in sorted(listed, key=lambda name: (listed[name][1], name)):
             print_ = listed[name]
             if self._given.get(name) == print_:
                 continue
-            if before.get(name) == print_:
+            made = self._made.get(name)
+            if before.get(name) == print_ and (made is None or self._listed_at - made > CLOSE_S):
                 self._give(name, print_)
             else:
                 self._settling[name] = print_
 
     def _give(self, name: str, print_: Print) -> None:
+        self._made.pop(name, None)
         if self._given.get(name) != print_:
             self._given[name] = print_
             self._ready.append(name)
@@ -169,7 +176,7 @@ def _inotify(folder: Path) -> int:
     fd = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     if fd < 0:
         return -1
-    mask = _CLOSE_WRITE | _MOVED_TO | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
+    mask = _CLOSE_WRITE | _MOVED_TO | _CREATE | _DELETE_SELF | _MOVE_SELF | _ONLYDIR
     if libc.inotify_add_watch(fd, os.fsencode(folder), mask) < 0:
         os.close(fd)
         return -1
