@@ -57,7 +57,8 @@ model = "defects"
 # policy = "drop-oldest"           # when the model is slower: or "wait", "drop-latest"
 # queue = 2                        # frames that may wait
 # capture = "auto"                 # read it in a "process" that may be killed, or a "thread"
-# stall_s = 10                     # without a frame it is started again; 0 for never
+# stall_s = 0                      # so long without a frame, and it is started again: 10 for
+                                   # live sources, 0 (never) for recordings
 # restarts_per_hour = 60           # at most, in the long run
 
 # The input check against the bundle's reference picture.

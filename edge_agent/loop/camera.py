@@ -14,7 +14,7 @@ from edge_agent.config import Camera
 from edge_agent.errors import SourceError
 from edge_agent.loop.judge import Judge, Tell
 from edge_agent.metrics import event
-from edge_agent.sources import Source, kind_of, open_source
+from edge_agent.sources import Source, open_source
 from edge_agent.sources.capture import Capture
 from edge_agent.sources.screen import DROPS, UNUSABLE, Screen
 from edge_agent.sources.state import (
@@ -32,7 +32,6 @@ from edge_agent.sources.state import (
 
 WAIT_S = 0.25
 LOOK_S = 0.25
-STALL_S = 10.0
 OPENING_S = 10.0  # the first frame may take so much longer
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class CameraWorker:
             open_source, capture=camera.capture, queue=camera.queue, hold=camera.policy == "wait"
         )
         self._clock = clock
-        self._stall_s = _stall_s(camera)
+        self._stall_s = camera.stall_s or None
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._pace = Pace(camera.restarts_per_hour, clock=clock)
         self._stop = threading.Event()
@@ -273,13 +272,6 @@ class CameraWorker:
 
 _POLICY_DROPS = DROPS[:2]
 """Drops of frames that count as captured; the others never came to the agent."""
-
-
-def _stall_s(camera: Camera) -> float | None:
-    """Seconds of silence after which a source is given up; None for never."""
-    if camera.stall_s is None:
-        return STALL_S if kind_of(camera.source).live else None
-    return camera.stall_s or None
 
 
 def _add(whole: dict[str, int], *tallies: object) -> None:
