@@ -188,6 +188,7 @@ class CameraWorker:
         self._openings += 1
         self._opened_at = self._came_at = self._clock()
         self._alive = 0
+        self._looked = self._totals()  # what came before this opening says nothing of it
         source = self._opener(self.camera.source, self.camera.id)
         capture = Capture(
             source, policy=self.camera.policy, size=self.camera.queue, screen=self._screen
@@ -229,14 +230,18 @@ class CameraWorker:
 
     def _compare(self, silent_s: float, now: float, *, back: bool) -> None:
         """Judge by what came since the last verdict, once that is enough."""
-        report = self._named()
-        usable = report.captured - self._screen.unusable
-        unusable = sum(report.outcomes.get(name, 0) for name in UNUSABLE)
+        usable, unusable = self._totals()
         sight = Sight(usable - self._looked[0], unusable - self._looked[1], silent_s, self._stall_s)
         enough = sight.usable + sight.unusable >= FRAMES_LEAST
         if back or enough or (self._stall_s is not None and silent_s > self._stall_s / 2):
             self._looked = (usable, unusable)
             self._stand(seen(self.standing, sight, now))
+
+    def _totals(self) -> tuple[int, int]:
+        """Usable and unusable frames since the agent started."""
+        report = self._named()
+        unusable = sum(report.outcomes.get(name, 0) for name in UNUSABLE)
+        return report.captured - self._screen.unusable, unusable
 
     def _named(self) -> CameraReport:
         """The report; what is in it for the first time is logged, from then on only counted."""

@@ -207,3 +207,34 @@ def test_frames_by_outcome_are_in_the_metric(tmp_path, bundle):
 
 def _frames(folder):
     return write_frames(folder / "frames", 6)
+
+
+class Brief(Silent):
+    """Three frames, then it is lost."""
+
+    def __init__(self):
+        super().__init__()
+        self._left = 3
+
+    def read(self):
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError("cable")
+        return Frame(frame(0), time.time(), 3 - self._left, "top")
+
+
+class Mute(Silent):
+    """Opens and gives nothing."""
+
+    def read(self):
+        self._closed.wait(60)
+
+
+def test_frames_before_a_loss_do_not_speak_for_the_next_opening(tmp_path, bundle):
+    """Frames, a loss, an opening, silence: down until it gives a frame, not degraded."""
+    sources = iter([Brief(), Mute()])
+    with Life(tmp_path, bundle, "shm:x", lambda *_: next(sources), stall_s=0.6) as life:
+        wait_for(lambda: len(life.opened) == 2)
+        opened_at = time.monotonic()
+        wait_for(lambda: time.monotonic() - opened_at > 0.8)
+        assert life.kinds() == ["source.lost"] and life.worker.state == DOWN
