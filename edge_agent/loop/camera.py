@@ -16,7 +16,7 @@ from edge_agent.loop.judge import Judge, Tell
 from edge_agent.metrics import event
 from edge_agent.sources import Source, open_source
 from edge_agent.sources.capture import Capture
-from edge_agent.sources.screen import DROPS, UNUSABLE, Screen
+from edge_agent.sources.screen import DROPS, POLICY_DROPS, UNUSABLE, Screen
 from edge_agent.sources.state import (
     DOWN,
     FINISHED,
@@ -140,7 +140,7 @@ class CameraWorker:
             report.captured,
             judge.inferred,
             judge.skipped,
-            sum(report.outcomes.get(reason, 0) for reason in _POLICY_DROPS),
+            sum(report.outcomes.get(reason, 0) for reason in POLICY_DROPS),
             judge.errors + self._screen.unusable,
         )
 
@@ -273,10 +273,6 @@ class CameraWorker:
         log.log(logging.INFO if severity == "info" else logging.WARNING, "%s (%s)", text, kind)
         fields = {"camera": self.camera.id, "state": standing.state, "before": before.state}
         self._tell(event(kind, severity, text, **fields), 0)
-
-
-_POLICY_DROPS = DROPS[:2]
-"""Drops of frames that count as captured; the others never came to the agent."""
 
 
 def _add(whole: dict[str, int], *tallies: object) -> None:

@@ -24,7 +24,8 @@ OLDEST = "oldest"  # the queue was full: the one that waited longest
 LATEST = "latest"  # the queue was full: the one that just came
 NO_SLOT = "no_slot"  # every slot of the capture process was still in use
 OVERWRITTEN = "overwritten"  # the program that owns the camera was faster than we read
-DROPS = (OLDEST, LATEST, NO_SLOT, OVERWRITTEN)
+POLICY_DROPS = (OLDEST, LATEST)  # they count as captured; the others never came to the agent
+DROPS = (*POLICY_DROPS, NO_SLOT, OVERWRITTEN)
 
 # Frames that cannot be used.
 UNREADABLE = "unreadable"  # a file that is not a whole picture

@@ -20,7 +20,7 @@ from edge_agent.sources.state import DOWN, UP
 from edge_agent.telemetry.payloads import camera_message
 from tests.bundles import frame, make_bundle, write_frames
 from tests.devices import Device
-from tests.edge_agent.sources.cameras import MjpegCamera
+from tests.edge_agent.sources.cameras import MjpegCamera, RtspCamera, needs_rtsp_server
 from tests.edge_agent.sources.test_process import gone, wait_for
 
 
@@ -124,6 +124,40 @@ def test_a_hung_capture_process_is_ended_by_the_watchdog(tmp_path, bundle):
         wait_for(lambda: gone(hung))
         wait_for(lambda: "source.restored" in life.kinds())
     assert life.kinds()[-2:] == ["source.lost", "source.restored"]
+
+
+@needs_rtsp_server
+def test_an_rtsp_camera_stalls_is_resized_dies_and_comes_back(tmp_path, bundle):
+    """What happens to a camera in a hall: each time lost, told, and found again."""
+    pytest.importorskip("av")
+    with RtspCamera() as camera, Life(tmp_path, bundle, camera.url, stall_s=1.5) as life:
+        wait_for(lambda: life.worker.counts.inferred >= 5)
+        camera.say("size 640 480")
+        wait_for(lambda: life.metrics().get("seen_resized_total"))
+        camera.say("stall")
+        wait_for(lambda: life.kinds()[-1:] == ["source.lost"])
+        camera.say("flow")
+        wait_for(lambda: life.kinds()[-1:] == ["source.restored"])
+        camera.kill()
+        wait_for(lambda: life.kinds()[-1:] == ["source.lost"])
+        with RtspCamera(camera.port):
+            wait_for(lambda: life.kinds()[-1:] == ["source.restored"])
+    assert "source.degraded" in life.kinds() and life.metrics()["losses_recent"] == 2
+
+
+def test_restarts_are_paced(tmp_path, bundle):
+    """The first opening, a burst of eight more, and then nothing for an hour."""
+    tried = []
+
+    def opener(text, name):
+        tried.append(name)
+        raise SourceError("no such device")
+
+    with Life(tmp_path, bundle, "shm:x", opener, restarts_per_hour=1.0) as life:
+        wait_for(lambda: len(tried) == 9)
+        since = time.monotonic()
+        wait_for(lambda: time.monotonic() - since > 0.5)
+        assert len(tried) == 9 and life.kinds() == ["source.lost"]
 
 
 class Silent:

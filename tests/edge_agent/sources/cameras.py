@@ -74,14 +74,18 @@ class RtspCamera:
         self._process.stdin.flush()
         assert self._process.stdout.readline() == "done\n"
 
-    def __enter__(self) -> RtspCamera:
-        return self
-
-    def __exit__(self, *_) -> None:
+    def kill(self) -> None:
+        """SIGKILL: connections are reset, the port is free again."""
         self._process.kill()
         self._process.wait(10)
         self._process.stdin.close()
         self._process.stdout.close()
+
+    def __enter__(self) -> RtspCamera:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.kill()
 
 
 class MjpegCamera:

@@ -329,6 +329,15 @@ def test_a_ring_that_shrinks_is_a_loss_not_a_crash(name, opened):
         source.read()
 
 
+def test_a_writer_needs_only_the_standard_library():
+    """A program that owns a camera does not load a second OpenCV for us."""
+    script = (
+        "import sys; from edge_agent.sources.shm import Writer\n"
+        "assert not {'numpy', 'cv2'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_the_layout_is_the_documented_one():
     """docs/formats.md gives these offsets to writers in other languages."""
     assert (RING_BYTES, HEAD_AT, SLOT_HEADER, END_AT) == (64, 24, 64, 32)

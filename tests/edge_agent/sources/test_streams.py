@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -147,6 +149,17 @@ def test_a_server_that_accepts_and_says_nothing(opened):
         port = deaf.getsockname()[1]
         with pytest.raises(SourceError, match=r"no answer for 0\.3 s"):
             opened(f"rtsp://127.0.0.1:{port}/x#timeout_s=0.3").read()
+
+
+def test_without_pyav_the_way_out_is_told():
+    """An extra that is not installed: which one, and what does without."""
+    script = (
+        "import sys; sys.modules['av'] = None\n"
+        "from edge_agent.sources import open_here\n"
+        "open_here('rtsp://h/x', 'cam')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "SourceError: camera cam: network cameras need PyAV: pip install" in done.stderr
 
 
 @needs_rtsp_server
