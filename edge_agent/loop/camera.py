@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -176,10 +176,9 @@ class CameraWorker:
         while not self._stop.is_set() and not self.finished:
             try:
                 self._serve()
-            except SourceError as error:
-                self._lost(str(error))
             except Exception as error:  # a driver may raise anything; the camera must come back
-                self._lost(f"{type(error).__name__}: {error}")
+                if not self._stop.is_set():
+                    self._lost(error)
             if not self.finished and not self._stop.is_set():
                 self._stop.wait(max(self._backoff.next_s(), self._pace.wait_s()))
 
@@ -248,15 +247,15 @@ class CameraWorker:
         report = self.report()
         for outcome in report.outcomes.keys() - self._logged - set(DROPS):
             self._logged.add(outcome)
-            log.warning("camera %s: frames that are %s; counted", self.camera.id, outcome)
+            log.warning("camera %s: first frame %s; counted from now on", self.camera.id, outcome)
         return report
 
-    def _lost(self, reason: str) -> None:
-        now = self._clock()
+    def _lost(self, error: Exception) -> None:
         if self._came_at - self._opened_at >= STEADY_S:
             self._backoff.reset()
-        reason = reason.removeprefix(f"camera {self.camera.id}: ")
-        self._stand(lost(self.standing, reason, now))
+        kind = "" if isinstance(error, SourceError) else f"{type(error).__name__}: "
+        reason = kind + str(error).removeprefix(f"camera {self.camera.id}: ")
+        self._stand(lost(self.standing, " ".join(reason.split()), self._clock()))
 
     def _stand(self, standing: Standing) -> None:
         """Take the new standing, and tell of it when its state is another one."""
@@ -275,8 +274,7 @@ class CameraWorker:
         self._tell(event(kind, severity, text, **fields), 0)
 
 
-def _add(whole: dict[str, int], *tallies: object) -> None:
+def _add(whole: dict[str, int], *tallies: Mapping[str, int]) -> None:
     for tally in tallies:
-        assert isinstance(tally, dict)
-        for name, count in tally.items():
+        for name, count in dict(tally).items():  # a copy: the capture thread goes on counting
             whole[name] = whole.get(name, 0) + count

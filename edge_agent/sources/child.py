@@ -105,7 +105,7 @@ class Lender:
         )
 
     def _take(self) -> int | None:
-        """A free slot, None when there is none; the oldest free one, so that few are touched."""
+        """A free slot or None; the one given back last, so that few are touched."""
         while True:
             self._collect(wait=self._hold and not self._free)
             if self._free or not self._hold:

@@ -35,7 +35,9 @@ from edge_agent.sources.handover import (
 
 GRACE_S = 0.2
 KILLED_S = 1.0
-SLOTS_BEYOND_QUEUE = 3  # one is judged, one is written, one is in between
+SLOTS_BEYOND_QUEUE = (
+    5  # judged, overlapped with it, looked at, written; untouched ones cost nothing
+)
 QUEUED_MOST = 4  # of a longer queue the rest is copied
 WORDS_MOST = 2000
 _QUIET = {
@@ -79,7 +81,8 @@ class ProcessSource:
         self.pid = self._child.pid
         slots = min(queue, QUEUED_MOST) + SLOTS_BEYOND_QUEUE
         request = {"source": text, "camera": camera, "slots": slots, "hold": hold}
-        self._socket.send(json.dumps(request).encode())
+        with contextlib.suppress(OSError):  # then it is dead already, which `read` will say
+            self._socket.send(json.dumps(request).encode())
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._poll.register(self._stderr, select.POLLIN)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("tcp", "udp", "udp_multicast", "http")
 TIMEOUT_S = 10.0
+DAMAGED_MOST = 100
+PIXELS_MOST = 1 << 26  # twice 8K; a damaged header must not ask for all memory
 _PASSED_ON = "ffmpeg."
 _NO_PYAV = (
     "network cameras need PyAV: pip install 'outpost-edge[stream]', or use GStreamer: "
@@ -73,8 +75,11 @@ class StreamSource(LiveSource):
         streams = self._container.streams.video
         if not streams:
             raise self._lost("holds no video")
-        streams[0].codec_context.thread_count = threads
-        self._decoded: Iterator[Any] = iter(self._container.decode(streams[0]))
+        self._stream = streams[0]
+        self._stream.codec_context.thread_count = threads
+        self._stream.codec_context.options = {"max_pixels": str(PIXELS_MOST)}
+        self._decoded = self._decode()
+        self._damaged_in_a_row = 0
 
     def picture(self) -> tuple[Image, float] | None:
         """The next picture that is whole (see `LiveSource.picture`)."""
@@ -83,8 +88,16 @@ class StreamSource(LiveSource):
             frame = next(self._decoded)
         except StopIteration:
             raise self._lost("the stream ended; is the camera switched off?") from None
+        except self._av.InvalidDataError as error:
+            self._damaged_in_a_row += 1
+            if self._damaged_in_a_row >= DAMAGED_MOST:
+                raise self._lost(self._reason(error, began)) from None
+            self._decoded = self._decode()  # it goes on with the next packet
+            self.skipped.add(DAMAGED)
+            return None
         except self._av.FFmpegError as error:
             raise self._lost(self._reason(error, began)) from None
+        self._damaged_in_a_row = 0
         if frame.is_corrupt:
             self.skipped.add(DAMAGED)
             return None
@@ -94,6 +107,10 @@ class StreamSource(LiveSource):
     def let_go(self) -> None:
         """Close the connection."""
         self._container.close()
+
+    def _decode(self) -> Iterator[Any]:
+        decoded: Iterator[Any] = iter(self._container.decode(self._stream))
+        return decoded
 
     def _bgr(self, frame: Any) -> Image:
         plane = frame.reformat(format="bgr24").planes[0]

@@ -19,6 +19,7 @@ import cv2
 from edge_agent.errors import SourceError
 from edge_agent.sources.base import Spec
 from edge_agent.sources.live import LiveSource
+from edge_agent.sources.screen import DAMAGED
 
 if TYPE_CHECKING:
     from edge_agent.detection.preprocess import Image
@@ -77,7 +78,8 @@ class V4l2Source(LiveSource):
         width, height = self._size
         given, image = self._capture.retrieve(self.buffers(height, width))
         if not given:
-            raise SourceError(f"{self._device}: gives a frame that cannot be decoded")
+            self.skipped.add(DAMAGED)
+            return None
         self._size = (image.shape[1], image.shape[0])
         return image, taken_at
 

@@ -154,7 +154,7 @@ def test_a_frame_that_is_no_picture_is_counted_and_the_loop_goes_on(tmp_path, bu
     assert (report.inferred, report.errors) == (2, 0)
     assert scene.worker.counts == FrameCounts(captured=5, inferred=2, errors=3)
     assert scene.worker.report().outcomes == {NO_PICTURE: 3}
-    assert len([r for r in caplog.records if "frames that are no_picture" in r.message]) == 1
+    assert len([r for r in caplog.records if "first frame no_picture" in r.message]) == 1
 
 
 def test_a_lost_source_is_one_event_until_it_is_back(tmp_path, bundle):

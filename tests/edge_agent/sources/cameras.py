@@ -95,7 +95,7 @@ class MjpegCamera:
         size: width and height of the next pictures.
         flow: while it is clear the connection stays and nothing comes.
         connected: set by each new client.
-        cut: ends the present connections.
+        spoil: what becomes of the next pictures' bytes.
         status: answered instead of a stream when it is not 200.
     """
 
@@ -103,6 +103,7 @@ class MjpegCamera:
         camera = self
         self.size = (320, 240)
         self.status = 200
+        self.spoil = lambda data: data
         self.flow, self.connected = threading.Event(), threading.Event()
         self.flow.set()
         self._generation = 0
@@ -135,7 +136,7 @@ class MjpegCamera:
             number += 1
             width, height = self.size
             picture = np.full((height, width, 3), 50 + number % 100, np.uint8)
-            data = cv2.imencode(".jpg", picture)[1].tobytes()
+            data = self.spoil(cv2.imencode(".jpg", picture)[1].tobytes())
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             out.write(head.encode() + data + b"\r\n")
             self._tick.wait(period_s)

@@ -8,6 +8,7 @@ from edge_agent.errors import SourceError
 from edge_agent.sources import open_source
 from edge_agent.sources.base import Spec
 from edge_agent.sources.gst import csi_pipeline
+from edge_agent.sources.screen import SIZE_LIE
 from tests.edge_agent.sources.cameras import (
     MjpegCamera,
     RtspCamera,
@@ -49,6 +50,18 @@ def test_any_format_and_width(opened, size, format_):
         grey = format_ == "GRAY8"
         assert (abs(red - blue) < 9 and 50 < red < 110) if grey else (red > 240 and blue < 9)
         assert grey or green < 9
+
+
+@needs_gstreamer
+def test_a_source_that_lies_about_its_size():
+    """It says 640 x 640 and gives 64 x 64: counted, and nothing beyond its bytes is read."""
+    lie = "caps=video/x-raw,format=BGR,width=640,height=640,framerate=30/1"
+    truth = "videotestsrc is-live=true ! video/x-raw,format=BGR,width=64,height=64,framerate=30/1"
+    source = open_source(f"gst:{truth} ! capssetter join=false {lie}", "cam", capture="thread")
+    taken = [source.picture() for _ in range(10)]
+    assert source.skipped[SIZE_LIE] >= 3 and taken == [None] * 10
+    source.close()
+    source.read()
 
 
 @needs_gstreamer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from edge_agent.errors import SourceError
 from edge_agent.sources import open_source
 from edge_agent.sources.base import redacted
+from edge_agent.sources.screen import DAMAGED
 from tests.edge_agent.sources.cameras import MjpegCamera, RtspCamera, needs_rtsp_server
 
 pytest.importorskip("av")
@@ -92,6 +94,31 @@ def test_a_stream_that_is_cut_is_lost_with_a_reason(camera, opened):
         read_until(source, lambda item: False)
     assert "127.0.0.1" in str(caught.value)
     assert opened(camera.url).read().seq == 1
+
+
+def oversized(data: bytes) -> bytes:
+    """A JPEG that says it is 65500 x 65500."""
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", 65500, 65500) + data[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    "spoil", [oversized, lambda data: b"rubbish" * 30, lambda data: data[:400]]
+)
+def test_damaged_pictures_are_counted_and_the_stream_goes_on(spoil):
+    """Rubbish, half of a picture, a header that asks for all memory: none is given."""
+    with MjpegCamera() as camera:
+        source = open_source(camera.url, "cam", capture="thread")
+        before = source.read()
+        camera.spoil = spoil
+        for _ in range(500):
+            source.picture()
+            if source.skipped.get(DAMAGED, 0) >= 3:
+                break
+        camera.spoil = lambda data: data
+        after = read_until(source, lambda item: item.seq > before.seq + 3)
+        assert source.skipped[DAMAGED] >= 3 and after.image.shape == (240, 320, 3)
+        source.close()
 
 
 def test_a_stream_that_stalls_is_given_up(opened):
