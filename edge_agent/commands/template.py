@@ -53,10 +53,16 @@ name = "defects"                   # as in the registry
 
 [[camera]]
 id = "cam-1"
-source = "file:clip.mp4?loop=1"    # file:VIDEO?loop=1&fps=10&speed=max, dir:FOLDER?loop=1&fps=5
+source = "file:clip.mp4?loop=1"    # one of (docs/install.md has the options):
+                                   # v4l2:0, csi:0, gst:PIPELINE, rtsp://CAMERA/PATH,
+                                   # http://CAMERA/PATH, file:VIDEO, dir:FOLDER, shm:NAME
 model = "defects"
 # policy = "drop-oldest"           # when the model is slower: or "wait", "drop-latest"
 # queue = 2                        # frames that may wait
+# capture = "auto"                 # read it in a "process" that may be killed, or a "thread"
+# stall_s = 0                      # so long without a frame, and it is started again: 10 for
+                                   # live sources, 0 (never) for recordings
+# restarts_per_hour = 60           # at most, in the long run
 
 # The input check against the bundle's reference picture.
 [gate]
