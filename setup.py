@@ -37,6 +37,9 @@ BUILDER = [
 DATASET = ["scikit-image>=0.24"]
 # Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
 TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
+# Network cameras (rtsp://, http://). Its wheels carry x264 and x265, which are GPL-2.0 and never
+# called here (docs/decisions.md).
+STREAM = ["av>=14"]
 # model-signing imports OpenSSL without declaring it.
 PROVENANCE = ["model-signing>=1.1.1", "pyopenssl>=24"]
 # AGPL-3.0: ultralytics. Only this extra, never on a device.
@@ -66,6 +69,7 @@ setup(
         "dataset": DATASET,
         "reference": REFERENCE,
         "provenance": PROVENANCE,
+        "stream": STREAM,
         "demo": [*BUILDER, "amqtt>=0.11", "websockets>=13"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
@@ -73,6 +77,7 @@ setup(
             "websockets>=13",
             *TRT_RTX,
             *PROVENANCE,
+            *STREAM,
         ],
     },
     entry_points={

@@ -63,6 +63,8 @@ class Replay:
     """A backend that takes no time: it gives one recorded raw output again and again."""
 
     provider = wanted_provider = "replay"
+    fallback_reason = ""
+    max_batch = 1
 
     def __init__(self, raw: Tensor) -> None:
         self._raw = raw

@@ -10,12 +10,9 @@ from pathlib import Path
 from builder.progress import Progress
 from edge_agent.bundle import Bundle, Variant
 from edge_agent.engines.child import build, key_of
-from edge_agent.engines.compile import Request
+from edge_agent.engines.compile import MAX_BATCH, WORKSPACE_MB, Request
 from edge_agent.engines.shelf import Shelf
 from edge_agent.errors import UsageError
-
-WORKSPACE_MB = 1024
-MAX_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def _compile(
         precision=variant.precision,
         capability=capability,
         shape=(1, 3, manifest.input.height, manifest.input.width),
-        max_batch=MAX_BATCH if _free_batch(bundle) else 1,
+        max_batch=MAX_BATCH if manifest.free_batch else 1,
         workspace_mb=options.workspace_mb,
     )
     key = key_of(options.kind, manifest.entry(variant.path).sha256, request)
@@ -124,11 +121,6 @@ def _compile(
         shelf.keep_timings(engine.timing_cache)
     tell.say(f"engine: {title}: {len(engine.plan) / 1e6:.1f} MB")
     return Compiled(variant.id, key.capability, path, len(engine.plan), fresh=True)
-
-
-def _free_batch(bundle: Bundle) -> bool:
-    table = bundle.manifest.document.get("input", {})
-    return isinstance(table, dict) and table.get("batch") == "dynamic"
 
 
 def shown(compiled: Sequence[Compiled], root: Path) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.backends import BackendOptions, load_backend
+from edge_agent.backends import BackendOptions, ModelFile, load_backend
 from edge_agent.bundle import Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.detector import contract
@@ -51,9 +51,9 @@ class Runner:
         self._run: Callable[[Floats], Floats]
         if as_written:
             self._run = _float_session(model)
-        else:
+        else:  # ONNX Runtime's sessions may be run by several threads at once
             options = BackendOptions(threads=threads)
-            self._run = load_backend("onnx", model, contract(manifest), options).run
+            self._run = load_backend(ModelFile(model), contract(manifest), options).run
 
     def tensor(self, image: Image) -> tuple[Floats, Placement]:
         """The picture as (1, 3, h, w) float32 (a copy) and its placement."""

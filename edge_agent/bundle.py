@@ -106,6 +106,12 @@ class Manifest:
         have = ", ".join(variant.id for variant in self.variants)
         raise BundleError(f"{self.name} {self.version}: no variant {wanted!r}; it has {have}")
 
+    @property
+    def free_batch(self) -> bool:
+        """Whether its graphs take any number of pictures per run."""
+        table = self.document.get("input", {})
+        return isinstance(table, dict) and table.get("batch") == "dynamic"
+
     def profile_for(self, variant: str = "auto") -> str | None:
         """The reference profile of a variant: its own, else the bundle's, else None."""
         return self.variant(variant).profile or self.profile
@@ -265,6 +271,7 @@ def _read_manifest(fields: Fields, document: Mapping[str, Any]) -> Manifest:
 
 
 def _read_input(fields: Fields) -> InputSpec:
+    fields.text("batch", "", choices=("dynamic",))
     return InputSpec(
         width=fields.integer("width", least=32, most=8192),
         height=fields.integer("height", least=32, most=8192),

@@ -64,6 +64,7 @@ class ModelHealth:
             somebody, not by a crash).
         error: why something failed, or "".
         failed: the digest that `error` is about; another release may be ``running`` meanwhile.
+        fallback_reason: why another provider is active than the wanted one, or "".
     """
 
     model: str
@@ -74,6 +75,7 @@ class ModelHealth:
     provider: str
     windows: tuple[Window, ...]
     failed: str = ""
+    fallback_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def _model(fields: Fields) -> ModelHealth:
         provider=fields.text("provider"),
         windows=tuple(_window(item) for item in fields.tables("windows")),
         failed=fields.text("failed", ""),
+        fallback_reason=fields.text("fallback_reason", "", most=100_000),
     )
 
 

@@ -74,6 +74,7 @@ class Device:
         window_s: float = 0.3,
         device: str = "cell-3",
         camera: str = "",
+        model: str = "",
         more: str = "",
     ):
         self.root = root / f"device-{device}"
@@ -85,7 +86,7 @@ class Device:
         self.config_path = self.root / "agent.toml"
         self.config_path.write_text(
             f'[device]\nid = "{device}"\ndata = "data"\nrun = "run"\n{mqtt}'
-            f'[[model]]\nname = "{MODEL}"\nthreads = 1\n'
+            f'[[model]]\nname = "{MODEL}"\nthreads = 1\n{model}\n'
             f'[[camera]]\nid = "top"\nsource = "{source}"\nmodel = "{MODEL}"\nqueue = 8\n{camera}\n'
             f"[metrics]\nwindow_s = {window_s}\n{more}"
         )

@@ -1,12 +1,22 @@
-"""ONNX Runtime: the CPU, CUDA and TensorRT execution providers."""
+"""ONNX Runtime: its CPU, CUDA and TensorRT execution providers."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
-from edge_agent.backends.base import TOO_LARGE, BackendOptions, Contract, Tensor
+from edge_agent.backends import probe
+from edge_agent.backends.base import (
+    BackendOptions,
+    Contract,
+    Host,
+    ModelFile,
+    Tensor,
+    Unavailable,
+    in_parts,
+    in_words,
+)
+from edge_agent.backends.onnx_tensorrt import tensorrt_options
+from edge_agent.engines.modules import Gpu
 from edge_agent.errors import ModelError
 
 PROVIDERS = {
@@ -14,37 +24,30 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-_NAMES = {value: name for name, value in PROVIDERS.items()}
-_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate memory|out of memory", re.IGNORECASE)
+# Memory beside the model in use is scarce; the default doubles what it takes at each step.
+_CUDA = {"device_id": "0", "arena_extend_strategy": "kSameAsRequested"}
 
 
 class OnnxBackend:
     """One ONNX file in an inference session."""
 
-    def __init__(self, path: Path, contract: Contract, options: BackendOptions) -> None:
-        _check(options)
-        self.path = path
-        self.wanted_provider = options.providers[0]
-        self._session: Any = _open(path, options)
-        self.provider = _active(self._session)
-        if self.provider != self.wanted_provider and options.fallback != "allow":
-            raise ModelError(
-                f"{path}: provider {self.wanted_provider!r} was wanted, {self.provider!r} is"
-                " active; look at the driver and the runtime's libraries, or set"
-                ' fallback = "allow"'
-            )
-        try:
-            self._input, self.input_shape = _input(self._session, contract)
-            self._output, self.output_shape = _output(self._session, contract)
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
+    def __init__(self, name: str, file: ModelFile, contract: Contract, session: Any) -> None:
+        self.path = file.path
+        self.provider = self.wanted_provider = name
+        self.fallback_reason = ""
+        self._session: Any = session
+        self._input, self.input_shape, self.max_batch = _input(session, contract)
+        self._output, self.output_shape = _output(session, contract)
 
     def run(self, tensor: Tensor) -> Tensor:
-        """The raw output for one (1, 3, h, w) float32 tensor; raises `ModelError`."""
+        """The raw output for (b, 3, h, w) float32; raises `ModelError`."""
+        return in_parts(tensor, self.input_shape, self.max_batch, self._run)
+
+    def _run(self, tensor: Tensor) -> Tensor:
         try:
             raw: Tensor = self._session.run([self._output], {self._input: tensor})[0]
         except Exception as error:  # the runtime has no common base class
-            raise ModelError(f"{self.path}: {_reason(error)}") from None
+            raise ModelError(f"{self.path}: {in_words(error)}") from None
         return raw
 
     def close(self) -> None:
@@ -52,20 +55,56 @@ class OnnxBackend:
         self._session = None
 
 
-def load(path: Path, contract: Contract, options: BackendOptions) -> OnnxBackend:
+def load(
+    name: str, file: ModelFile, contract: Contract, options: BackendOptions, host: Host
+) -> OnnxBackend:
     """The factory of this backend (see `edge_agent.backends.load_backend`)."""
-    return OnnxBackend(path, contract, options)
-
-
-def _open(path: Path, options: BackendOptions) -> Any:
+    ort = host.onnxruntime()
+    available = set(ort.get_available_providers())
+    if PROVIDERS[name] not in available:
+        have = ", ".join(known for known in PROVIDERS if PROVIDERS[known] in available)
+        raise Unavailable(
+            f"{PROVIDERS[name]} is not in this onnxruntime (it has {have}); install the build that"
+            " has it"
+        )
+    gpu = None
+    if name != "cpu":
+        gpu = host.gpu()
+        if gpu is None:
+            raise Unavailable("no NVIDIA GPU with a driver is found on this machine")
+        probe.preload(ort, PROVIDERS[name])
+    providers = _providers(name, file, contract, ort, gpu, available)
+    session = _open(ort, name, file, options, providers)
+    active = session.get_providers()[0]
+    if active != PROVIDERS[name]:
+        raise _not_started(name, file, f"{active} did")
     try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise ModelError(
-            f"onnxruntime is not installed ({error}); `pip install outpost-edge[cpu]`, or take it"
-            " from the system on a Jetson"
-        ) from None
-    providers = _choose(options, set(ort.get_available_providers()))
+        return OnnxBackend(name, file, contract, session)
+    except ModelError as error:
+        raise ModelError(f"{file.path}: {error}") from None
+
+
+def _not_started(name: str, file: ModelFile, seen: str) -> Unavailable:
+    why = probe.ask(file.path, PROVIDERS[name]) or f"{seen}, look at the driver and its libraries"
+    return Unavailable(f"{PROVIDERS[name]} did not start: {why}")
+
+
+def _providers(
+    name: str, file: ModelFile, contract: Contract, ort: Any, gpu: Gpu | None, available: set[str]
+) -> list[Any]:
+    """What the session is given: the one that is meant, and what takes the nodes it leaves."""
+    chosen: list[Any] = [PROVIDERS["cpu"]]
+    if name != "cpu" and PROVIDERS["cuda"] in available:
+        chosen.insert(0, (PROVIDERS["cuda"], _CUDA))
+    if name == "tensorrt":
+        assert gpu is not None
+        chosen.insert(0, (PROVIDERS[name], tensorrt_options(ort, file, contract, gpu)))
+    return chosen
+
+
+def _open(
+    ort: Any, name: str, file: ModelFile, options: BackendOptions, providers: list[Any]
+) -> Any:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
@@ -74,39 +113,17 @@ def _open(path: Path, options: BackendOptions) -> Any:
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.log_severity_level = 4  # its errors are raised, and put into words here
     try:
-        # Its own fallback prints and goes on with another provider; ours is decided above.
-        return ort.InferenceSession(str(path), settings, providers=providers, enable_fallback=0)
-    except Exception as error:
-        raise ModelError(f"{path}: cannot be loaded: {_reason(error)}") from None
-
-
-def _check(options: BackendOptions) -> None:
-    known = ", ".join(PROVIDERS)
-    if not options.providers:
-        raise ModelError(f"no provider is named; name some of {known}")
-    for name in options.providers:
-        if name not in PROVIDERS:
-            raise ModelError(f'provider "{name}" is not one of {known}')
-
-
-def _choose(options: BackendOptions, available: set[str]) -> list[str]:
-    wanted = options.providers[0]
-    if PROVIDERS[wanted] not in available and options.fallback != "allow":
-        have = ", ".join(name for name in PROVIDERS if PROVIDERS[name] in available)
-        raise ModelError(
-            f"provider {wanted!r} is not in this onnxruntime (it has {have}); install the build"
-            f' that has it, or set providers = ["cpu"], or fallback = "allow"'
+        # Its own fallback prints and goes on with another provider; ours is decided by the caller.
+        return ort.InferenceSession(
+            str(file.path), settings, providers=providers, enable_fallback=0
         )
-    chosen = [PROVIDERS[name] for name in options.providers if PROVIDERS[name] in available]
-    return [*chosen, *({PROVIDERS["cpu"]} - set(chosen))]
+    except Exception as error:
+        if name != "cpu" and isinstance(error, RuntimeError):  # a model's faults are others
+            raise _not_started(name, file, in_words(error)) from None
+        raise ModelError(f"{file.path}: cannot be loaded: {in_words(error)}") from None
 
 
-def _active(session: Any) -> str:
-    first: str = session.get_providers()[0]
-    return _NAMES.get(first, first)
-
-
-def _input(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:
+def _input(session: Any, contract: Contract) -> tuple[str, tuple[int, ...], int]:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise ModelError(f"the graph has {len(inputs)} inputs, one picture tensor is expected")
@@ -120,7 +137,8 @@ def _input(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:
             f"the graph takes {node.type} {node.shape}, the manifest promises float32"
             f" {list(contract.input_shape)}; build the bundle again"
         )
-    return node.name, contract.input_shape
+    fixed = isinstance(node.shape[0], int)
+    return node.name, contract.input_shape, 1 if fixed else contract.max_batch
 
 
 def _output(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:
@@ -134,11 +152,5 @@ def _output(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:
         )
     if node.type != "tensor(float)":
         raise ModelError(f"the graph gives {node.type}, float32 is expected")
-    return node.name, tuple(side if isinstance(side, int) else -1 for side in shape)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
-        return f"the model {TOO_LARGE}"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."
+    sides = tuple(side if isinstance(side, int) else -1 for side in shape)
+    return node.name, (1, *sides[1:])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,13 +97,16 @@ def check_disk(path: Path) -> Finding:
 
 
 def check_camera(camera: Camera) -> Finding:
-    """Whether a source opens and gives a frame."""
-    from edge_agent.sources import open_source
+    """Whether a source opens and gives a frame; nothing of a hand-over is taken away."""
+    from edge_agent.sources import kind_of, open_source
+    from edge_agent.sources.base import redacted
     from edge_agent.sources.capture import Capture
 
-    what = f"camera {camera.id}"
+    what, name = f"camera {camera.id}", redacted(camera.source)
+    source = camera.source.replace("remove=1", "remove=0")
+    began = time.monotonic()
     try:
-        capture = Capture(open_source(camera.source, camera.id), size=1).start()
+        capture = Capture(open_source(source, camera.id, capture=camera.capture), size=1).start()
         try:
             frame = capture.get(FRAME_WAIT_S)
         finally:
@@ -111,10 +115,13 @@ def check_camera(camera: Camera) -> Finding:
         why = str(error).removeprefix(f"{what}: ")
         return Finding("fail", what, why, f"correct source of camera {camera.id}")
     if frame is None:
-        why = f"{camera.source} gave no frame in {FRAME_WAIT_S:.0f} s"
-        return Finding("fail", what, why, "look whether the camera is on and reachable")
+        live = kind_of(camera.source).live
+        why = f"{name} {'gave' if live else 'opens, and gave'} no frame in {FRAME_WAIT_S:.0f} s"
+        step = "look whether the camera is on and reachable"
+        return Finding("fail" if live else "warn", what, why, step if live else "")
     height, width = frame.image.shape[:2]
-    return Finding("ok", what, f"{width} x {height} from {camera.source}")
+    after_s = time.monotonic() - began
+    return Finding("ok", what, f"{width} x {height} after {after_s:.1f} s from {name}")
 
 
 def check_page(config: Config) -> list[Finding]:
@@ -173,6 +180,7 @@ def _check_release(config: Config, model: Model, journal: Journal) -> list[Findi
 def check_bundle(path: Path, model: Model | None) -> list[Finding]:
     """Whether a bundle is whole and loads on the wanted provider."""
     from edge_agent.bundle import Bundle
+    from edge_agent.detection.thresholds import limit_of
 
     what = f"bundle {path}"
     try:
@@ -181,8 +189,12 @@ def check_bundle(path: Path, model: Model | None) -> list[Finding]:
     except OutpostError as error:
         return [Finding("fail", what, str(error), "build or install it again")]
     manifest = bundle.manifest
-    found = Finding("ok", what, f"{manifest.name} {manifest.version}, every file as declared")
-    return [found, _check_provider(bundle, model)]
+    found = [Finding("ok", what, f"{manifest.name} {manifest.version}, every file as declared")]
+    try:
+        limit_of(manifest, model.thresholds if model is not None else {})
+    except OutpostError as error:
+        found.append(Finding("fail", what, str(error), "correct thresholds of [[model]]"))
+    return [*found, _check_provider(bundle, model)]
 
 
 def _check_provider(bundle: Bundle, model: Model | None) -> Finding:
@@ -195,11 +207,11 @@ def _check_provider(bundle: Bundle, model: Model | None) -> Finding:
         detector.warm_up(1)
     except OutpostError as error:
         return Finding("fail", "provider", str(error), "check variant and providers of [[model]]")
-    active = detector.provider
+    active, reason = detector.provider, detector.fallback_reason
     detector.close()
     if active == wanted[0]:
         return Finding("ok", "provider", f"{active} is active")
     refused = model is not None and model.fallback == "refuse"
-    why = f"wanted {wanted[0]}, active {active}" + ("; fallback is refused" if refused else "")
+    why = f"{active} is active: {reason}" + ("; fallback is refused" if refused else "")
     step = f"install the runtime for {wanted[0]}, or change providers or fallback of [[model]]"
     return Finding("fail" if refused else "warn", "provider", why, step)

@@ -48,6 +48,11 @@ class StatusReport:
         models = list(self.health.models.values())
         lines = [table(headers, [_row(model) for model in models])]
         lines += [f"{model.model}: {model.error}" for model in models if model.error]
+        lines += [
+            f"{model.model}: runs on {model.provider} ({model.fallback_reason})"
+            for model in models
+            if model.fallback_reason
+        ]
         if not self.alive:
             lines.append(
                 f"the last window is {self.age_s:.0f} s old: the agent hangs or is not running"

@@ -44,16 +44,25 @@ id = "{device}"                    # a-z, 0-9 and -, unique in the fleet
 name = "defects"                   # as in the registry
 # group = "default"                # whose rollouts this device follows
 # variant = "auto"                 # fp32, fp16, int8: a variant of the bundle
-# providers = ["cpu"]              # wanted order: "tensorrt", "cuda", "cpu"
-# fallback = "refuse"              # or "allow" another provider, reported
+# providers = ["cpu"]              # wanted order: "tensorrt-native", "tensorrt-rtx", or ONNX
+                                   # Runtime's "tensorrt", "cuda", "cpu"
+# fallback = "refuse"              # or "allow" another provider, reported with its reason
 # threads = 0                      # of the CPU provider, 0 for all cores
+# reserve_mb = 64.0                # memory that stays free when a release is loaded beside another
+# thresholds = {{}}                  # {{ scratch = 0.4 }}: a class reported from another score on
 
 [[camera]]
 id = "cam-1"
-source = "file:clip.mp4?loop=1"    # file:VIDEO?loop=1&fps=10&speed=max, dir:FOLDER?loop=1&fps=5
+source = "file:clip.mp4?loop=1"    # one of (docs/install.md has the options):
+                                   # v4l2:0, csi:0, gst:PIPELINE, rtsp://CAMERA/PATH,
+                                   # http://CAMERA/PATH, file:VIDEO, dir:FOLDER, shm:NAME
 model = "defects"
 # policy = "drop-oldest"           # when the model is slower: or "wait", "drop-latest"
 # queue = 2                        # frames that may wait
+# capture = "auto"                 # read it in a "process" that may be killed, or a "thread"
+# stall_s = 0                      # so long without a frame, and it is started again: 10 for
+                                   # live sources, 0 (never) for recordings
+# restarts_per_hour = 60           # at most, in the long run
 
 # The input check against the bundle's reference picture.
 [gate]
@@ -87,6 +96,7 @@ model = "defects"
 # memory_mb = {memory_mb}
 # timeout_s = {timeout_s:g}
 # latency_ratio = {latency_ratio:g}
+# build_s = {build_s:g}                   # more time where a TensorRT engine is compiled first
 """
 
 
@@ -109,6 +119,7 @@ def text(device: str, path: Path) -> str:
         memory_mb=limits.memory_mb,
         timeout_s=limits.timeout_s,
         latency_ratio=limits.latency_ratio,
+        build_s=limits.build_s,
     )
 
 

@@ -17,6 +17,8 @@ from edge_agent.detection.preprocess import Placement
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
+Limit = float | Floats
+"""One score for all classes, or (classes,) float32."""
 
 # Boxes of different classes are moved apart by this many pixels before NMS, in float32, as the
 # reference does; computing it otherwise would round near the threshold differently.
@@ -46,10 +48,15 @@ def decode(raw: Floats, head: str, spec: DecodeSpec, placement: Placement) -> tu
         NaN or Inf; candidates that did are left out.
     """
     candidates = raw[0] if head == "yolov5-anchor" else raw[0].T
-    # A sum is finite only when every term is: one cheap pass instead of a mask.
-    nonfinite = not np.isfinite(np.add.reduce(raw, axis=None))
-    if nonfinite:
-        candidates = candidates[np.isfinite(candidates).all(axis=1)]
+    nonfinite = False
+    # A sum is finite only when every term is: one cheap pass instead of a mask. (It may also
+    # overflow, with an error that is not worth a warning.)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduce(raw, axis=None)
+    if not np.isfinite(total):
+        finite = np.isfinite(candidates).all(axis=1)
+        nonfinite = not finite.all()
+        candidates = candidates[finite]
     if head == "yolov5-anchor":
         boxes, scores, classes = _from_anchors(candidates, spec.floor)
     else:
@@ -70,9 +77,11 @@ def decode(raw: Floats, head: str, spec: DecodeSpec, placement: Placement) -> tu
     return detections, nonfinite
 
 
-def above(detections: Floats, confidence: float) -> Floats:
-    """The detections with a score above ``confidence`` (a view: they are sorted by score)."""
-    return detections[: int(np.count_nonzero(detections[:, 4] > confidence))]
+def above(detections: Floats, limit: Limit) -> Floats:
+    """The detections with a score above the limit, of all classes or of each one's own."""
+    if isinstance(limit, (int, float)):  # a view: they are sorted by score
+        return detections[: int(np.count_nonzero(detections[:, 4] > limit))]
+    return detections[detections[:, 4] > limit[detections[:, 5].astype(np.intp)]]
 
 
 def _from_v5u(candidates: Floats, floor: float) -> tuple[Floats, Floats, Indices]:
@@ -84,10 +93,14 @@ def _from_v5u(candidates: Floats, floor: float) -> tuple[Floats, Floats, Indices
 
 def _from_anchors(candidates: Floats, floor: float) -> tuple[Floats, Floats, Indices]:
     some = candidates[candidates[:, 4] > floor]
-    scores = some[:, 5:] * some[:, 4:5]
-    best = scores.max(axis=1) if len(some) else some[:, 4]
+    if not len(some):
+        return some[:, :4], some[:, 4], np.zeros(0, np.intp)
+    # Rounding keeps the order, so the best product is the product of the best; which class it is
+    # may hang on a tie, so that is asked of the products themselves.
+    best = some[:, 5:].max(axis=1) * some[:, 4]
     rows = np.flatnonzero(best > floor)
-    return some[rows, :4], best[rows], scores[rows].argmax(axis=1) if len(rows) else rows
+    some = some[rows]
+    return some[:, :4], best[rows], (some[:, 5:] * some[:, 4:5]).argmax(axis=1)
 
 
 def _corners(boxes: Floats) -> Floats:

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_agent.backends import Backend, BackendOptions, Contract, load_backend
+from edge_agent.backends import (
+    Backend,
+    BackendOptions,
+    Contract,
+    Host,
+    ModelFile,
+    load_backend,
+)
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.preprocess import Image, Letterbox, Placement, Tensor
+from edge_agent.engines.compile import MAX_BATCH
 
 
 @dataclass(frozen=True)
@@ -57,18 +65,33 @@ class Detector:
         providers: tuple[str, ...] = ("cpu",),
         fallback: str = "refuse",
         threads: int = 0,
+        host: Host = Host(),  # noqa: B008 - frozen
     ) -> Detector:
         """Load a variant of a bundle (its files are not hashed here; see `Bundle.verify`).
+
+        Args:
+            bundle: whose variant.
+            variant: its id, or ``auto``.
+            providers: in the wanted order, names of `edge_agent.backends.PROVIDERS`.
+            fallback: whether another provider than the first will do (``allow``) or not.
+            threads: of the CPU provider, 0 for all cores.
+            host: where runtimes come from.
 
         Raises:
             BundleError: when there is no such variant.
             ModelError: when it cannot be loaded, is not what the manifest promises, or the wanted
-                provider is not active and ``fallback`` is ``refuse``.
+                provider cannot be had and ``fallback`` is ``refuse``.
         """
         manifest = bundle.manifest
-        path = bundle.path(manifest.variant(variant).path)
+        chosen = manifest.variant(variant)
+        file = ModelFile(
+            bundle.path(chosen.path),
+            manifest.entry(chosen.path).sha256,
+            chosen.precision,
+            bundle.root,
+        )
         options = BackendOptions(providers, fallback, threads)
-        return cls(manifest, load_backend("onnx", path, contract(manifest), options))
+        return cls(manifest, load_backend(file, contract(manifest), options, host))
 
     @property
     def provider(self) -> str:
@@ -79,6 +102,11 @@ class Detector:
     def wanted_provider(self) -> str:
         """The execution provider that was asked for first."""
         return self._backend.wanted_provider
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why another provider is active than the wanted one; "" when it is not."""
+        return self._backend.fallback_reason
 
     def detect(self, image: Image) -> Result:
         """Detections in one (H, W, 3) BGR uint8 picture.
@@ -106,7 +134,7 @@ class Detector:
     @property
     def max_batch(self) -> int:
         """Pictures that one run of the network takes."""
-        return 1
+        return self._backend.max_batch
 
     def infer(self, tensors: Sequence[Tensor]) -> list[Floats]:
         """The raw output of each (1, 3, h, w) float32 tensor, at most `max_batch` of them.
@@ -114,7 +142,10 @@ class Detector:
         Raises:
             ModelError: when the runtime fails.
         """
-        return [self._backend.run(tensor) for tensor in tensors]
+        if len(tensors) == 1:
+            return [self._backend.run(tensors[0])]
+        raw = self._backend.run(np.concatenate(tensors))
+        return [raw[index : index + 1] for index in range(len(tensors))]
 
     def finish(
         self, raw: Floats, placement: Placement, *, preprocess_ms: float, infer_ms: float
@@ -151,4 +182,5 @@ def contract(manifest: Manifest) -> Contract:
         input_shape=(1, 3, manifest.input.height, manifest.input.width),
         channels=len(manifest.classes) + (5 if anchors else 4),
         channel_axis=2 if anchors else 1,
+        max_batch=MAX_BATCH if manifest.free_batch else 1,
     )

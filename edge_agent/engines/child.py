@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any
 
 from edge_agent.engines import modules
 from edge_agent.engines.compile import Engine, Request, compile_engine
-from edge_agent.engines.key import ANY, EngineKey
+from edge_agent.engines.key import EngineKey, engine_key
 from edge_agent.engines.shelf import PLAN, TIMING
 from edge_agent.errors import ModelError, OutpostError
 
@@ -36,19 +37,13 @@ def key_of(kind: str, onnx_sha256: str, request: Request) -> EngineKey:
         ModelError: the module is not installed, or there is no GPU and no capability was named.
     """
     version = str(modules.load(kind).__version__)
-    capability, gpu, driver = request.capability, ANY, ANY
-    if not capability:
-        found = modules.this_gpu()
-        if found is None:
-            raise ModelError(
-                f"{kind}: no NVIDIA GPU is found on this machine; name a compute capability with"
-                " trt-rtx, or build where the GPU is"
-            )
-        capability, gpu, driver = found.capability, found.name, found.driver
-    return EngineKey(
-        onnx_sha256, kind, version, capability, gpu, driver, request.precision, request.shapes,
-        request.flags,
-    )  # fmt: skip
+    gpu = None if request.capability else modules.this_gpu()
+    if gpu is None and not request.capability:
+        raise ModelError(
+            f"{kind}: no NVIDIA GPU is found on this machine; name a compute capability with"
+            " trt-rtx, or build where the GPU is"
+        )
+    return engine_key(kind, version, gpu, onnx_sha256, request)
 
 
 def build(
@@ -161,6 +156,9 @@ def _build_here(
     trt = modules.load(kind)
     if memory_mb:
         limit_memory(memory_mb)
+    else:  # the self-test's own limit is about running the model, not about building for it
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
     def tell(phase: str) -> None:
         print(json.dumps({"phase": phase}), file=out)

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.engines.log import SHOWN, error_log
 from edge_agent.engines.names import find
 from edge_agent.errors import ModelError
 
+WORKSPACE_MB = 1024
+MAX_BATCH = 4
+"""Of engines whose graph takes any number of pictures per run."""
+
 _FLAGS = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def compile_engine(
     Raises:
         ModelError: the parser refuses a node, or the builder the network, with its reason.
     """
-    log = _logger(trt)
+    log = error_log(trt)
     builder = trt.Builder(log)
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, log)
@@ -180,28 +184,8 @@ def _timings(config: Any) -> bytes:
 def _parser_errors(parser: Any) -> str:
     found = [parser.get_error(index) for index in range(parser.num_errors)]
     texts = []
-    for error in found[:_SHOWN]:
+    for error in found[:SHOWN]:
         node = error.node_name() if hasattr(error, "node_name") else ""
         reason = " ".join(error.desc().split())[:200]
         texts.append(f"node {node}: {reason}" if node else reason)
     return "; ".join(texts) or "it gives no reason"
-
-
-def _logger(trt: Any) -> Any:
-    base = trt.ILogger
-
-    class Log(base):  # type: ignore[misc, valid-type]
-        """Keeps errors; the rest is of no use to a person."""
-
-        def __init__(self) -> None:
-            base.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (base.ERROR, base.INTERNAL_ERROR):
-                self.errors.append(" ".join(message.split())[:300])
-
-        def reason(self) -> str:
-            return "; ".join(self.errors[-_SHOWN:]) or "it gives no reason"
-
-    return Log()

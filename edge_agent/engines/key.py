@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from edge_agent.checked import canonical_json
+
+if TYPE_CHECKING:
+    from edge_agent.engines.compile import Request
+    from edge_agent.engines.modules import Gpu
 
 ANY = "any"
 
@@ -40,3 +45,25 @@ class EngineKey:
     def digest(self) -> str:
         """32 hex digits; the name of the engine's folder."""
         return hashlib.sha256(canonical_json(asdict(self))).hexdigest()[:32]
+
+
+def engine_key(
+    kind: str, version: str, gpu: Gpu | None, onnx_sha256: str, request: Request
+) -> EngineKey:
+    """The key of an engine of this request.
+
+    Args:
+        kind: ``tensorrt`` or ``trt-rtx``.
+        version: of that module, in full.
+        gpu: of this machine; not looked at when the request names a capability.
+        onnx_sha256: of the variant's file.
+        request: what is built.
+    """
+    if request.capability or gpu is None:
+        capability, name, driver = request.capability, ANY, ANY
+    else:
+        capability, name, driver = gpu.capability, gpu.name, gpu.driver
+    return EngineKey(
+        onnx_sha256, kind, version, capability, name, driver, request.precision, request.shapes,
+        request.flags,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ tensorrt_rtx 1.7; a test holds the code against this list, and this list against
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 ALWAYS = (
@@ -33,7 +34,27 @@ ALWAYS = (
     "ParserError.desc",
     "__version__",
 )
-"""In TensorRT 8.5 to 11 and in TensorRT-RTX."""
+"""In TensorRT 8.5 to 11 and in TensorRT-RTX, for building engines."""
+
+RUNNING = (
+    "DataType.FLOAT",
+    "ICudaEngine.create_execution_context",
+    "ICudaEngine.get_tensor_dtype",
+    "ICudaEngine.get_tensor_mode",
+    "ICudaEngine.get_tensor_name",
+    "ICudaEngine.get_tensor_shape",
+    "ICudaEngine.num_io_tensors",
+    "IExecutionContext.execute_async_v3",
+    "IExecutionContext.set_input_shape",
+    "IExecutionContext.set_tensor_address",
+    "ILogger",
+    "Runtime",
+    "Runtime.deserialize_cuda_engine",
+    "TensorIOMode.INPUT",
+    "TensorIOMode.OUTPUT",
+    "__version__",
+)
+"""The same, for running them."""
 
 SOMETIMES: dict[str, tuple[float | None, float | None, bool]] = {
     "NetworkDefinitionCreationFlag.EXPLICIT_BATCH": (8.5, 10.99, False),
@@ -46,6 +67,9 @@ SOMETIMES: dict[str, tuple[float | None, float | None, bool]] = {
     "ComputeCapability": (None, None, True),
     "IBuilderConfig.num_compute_capabilities": (None, None, True),
     "IBuilderConfig.set_compute_capability": (None, None, True),
+    "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE": (None, None, True),
+    "IRuntimeConfig.cuda_graph_strategy": (None, None, True),
+    "ICudaEngine.create_runtime_config": (10.14, None, True),
 }
 """Name -> first and last TensorRT that has it (None: never, or up to the newest), and whether
 TensorRT-RTX has it. Where the first is None, only TensorRT-RTX does."""
@@ -61,6 +85,6 @@ def find(module: Any, name: str) -> Any:
     return found
 
 
-def missing(module: Any) -> list[str]:
-    """The names of `ALWAYS` that a module lacks: it is none of the versions that we know."""
-    return [name for name in ALWAYS if find(module, name) is None]
+def missing(module: Any, wanted: Sequence[str] = ALWAYS) -> list[str]:
+    """The wanted names that a module lacks: it is none of the versions that we know."""
+    return [name for name in wanted if find(module, name) is None]

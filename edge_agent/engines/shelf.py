@@ -57,6 +57,15 @@ class Shelf:
         write_atomic(folder / CARD, canonical_json(card))
         return folder / PLAN
 
+    def room(self, key: EngineKey, variant: str) -> Path:
+        """A folder for a runtime that keeps its engines itself; raises `StorageError`."""
+        folder = self.root / key.digest
+        card = {"schema_version": 1, "variant": variant, "key": asdict(key)}
+        make_dirs(folder)
+        if not (folder / CARD).exists():
+            write_atomic(folder / CARD, canonical_json(card))
+        return folder
+
     @property
     def timing_cache(self) -> bytes:
         """What the last build measured on this device; empty before the first."""

@@ -23,9 +23,17 @@ from edge_agent.metrics import Message, event
 from edge_agent.monitors.drift import DriftVerdict
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.system import SystemReader
-from edge_agent.telemetry.events import change_event, drift_event, info_message
+from edge_agent.monitors.windows import WindowReport
+from edge_agent.telemetry.events import (
+    change_events,
+    drift_event,
+    finite_event,
+    info_message,
+    provider_text,
+)
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
+    camera_message,
     frame_totals,
     health_window,
     input_message,
@@ -155,10 +163,12 @@ class Agent:
 
     def _tell_change(self, runtime: ModelRuntime, change: Change) -> None:
         version = change.loaded.version if change.loaded is not None else self._version
-        self._telemetry.send([change_event(runtime.name, change)], model_version=version)
+        self._telemetry.send(change_events(runtime.name, change), model_version=version)
         if change.loaded is None:
             return
         log.info("%s, loaded in %.2f s", change.text, change.seconds)
+        if not change.loaded.provider_ok:
+            log.warning("%s", provider_text(runtime.name, change.loaded))
         runtime.windows.clear()
         runtime.drifted = False
         self._swaps += change.before is not None
@@ -188,6 +198,8 @@ class Agent:
         for runtime in self._runtimes:
             if runtime.current is not None:
                 runtime.windows.append(self._close_window(runtime, runtime.current))
+            reports = [camera.report() for camera in runtime.cameras]
+            self._telemetry.send([camera_message(report) for report in reports])
         self._send_system()
         self._write_health()
 
@@ -213,6 +225,8 @@ class Agent:
         messages.append(output_message(runtime.name, classes, report, loaded.drift))
         if verdict is not None:
             messages += self._drift_events(runtime, verdict)
+        if loaded is runtime.current:
+            messages += self._finite_events(runtime, report)
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 
@@ -223,6 +237,13 @@ class Agent:
             return []
         runtime.drifted = drifted
         return [drift_event(runtime.name, verdict)]
+
+    def _finite_events(self, runtime: ModelRuntime, report: WindowReport) -> list[Message]:
+        """One event when outputs are not finite, one when all of a window's are again."""
+        if not report.inferred or bool(report.nonfinite) == runtime.nonfinite:
+            return []
+        runtime.nonfinite = bool(report.nonfinite)
+        return [finite_event(runtime.name, report.nonfinite, report.inferred)]
 
     def _send_system(self) -> None:
         now = self._clock()

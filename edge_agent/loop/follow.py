@@ -28,6 +28,14 @@ log = logging.getLogger(__name__)
 Load = Callable[[str], Loaded]
 """Loads the release of a digest; raises OutpostError."""
 
+Room = Callable[[str, Loaded], str]
+"""Why the release of a digest has no room in memory beside the one in use, or "" when it has."""
+
+
+def anywhere(digest: str, beside: Loaded) -> str:
+    """No limit."""
+    return ""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -71,7 +79,7 @@ class Change:
     """Something that the agent must tell.
 
     Attributes:
-        kind: ``swapped`` or ``failed``.
+        kind: ``swapped``, ``failed``, or ``held`` (there is no room for it now).
         digest: which release.
         text: one sentence.
         loaded: the release that serves since then, with ``swapped``.
@@ -148,6 +156,8 @@ class Follower:
             it could not be opened: then the link alone decides.
         load: loads a digest.
         clock: monotonic seconds.
+        room: asked before a release is loaded beside another; a start that is not made for want
+            of room is not counted either.
     """
 
     def __init__(
@@ -157,6 +167,7 @@ class Follower:
         journal: Journal | None,
         load: Load,
         clock: Callable[[], float] = time.monotonic,
+        room: Room = anywhere,
     ) -> None:
         self.holder = Holder()
         self.error = ""
@@ -166,6 +177,8 @@ class Follower:
         self._journal = journal
         self._load = load
         self._clock = clock
+        self._room = room
+        self._held = ""
         self._loader = _Loader()
         self._look_at = 0.0
         self._retry: dict[str, tuple[Backoff, float]] = {}
@@ -221,6 +234,10 @@ class Follower:
         return None
 
     def _start(self, option: Option) -> list[Change]:
+        running = self.holder.current
+        if running is not None and (why := self._room(option.digest, running)):
+            return self._hold(option, why)
+        self._held = ""
         if option.on_trial and self._journal is not None:
             try:
                 starts = self._journal.count_start(self._model, option.digest)
@@ -244,9 +261,22 @@ class Follower:
         text = f"{self._model} {outcome.version} runs ({option.digest[:12]})"
         return [Change("swapped", option.digest, text, outcome, before, seconds)]
 
-    def _failed(self, option: Option, error: OutpostError) -> Change:
+    def _hold(self, option: Option, why: str) -> list[Change]:
+        """The release in use goes on; it is looked again, ever more rarely, and told once."""
+        self._later(option)
+        text = f"{option.digest[:12]} is not loaded: {why}"
+        self._note_error(text, option.digest)
+        if self._held == option.digest:
+            return []
+        self._held = option.digest
+        return [Change("held", option.digest, f"{self._model}: {text}")]
+
+    def _later(self, option: Option) -> None:
         backoff, _ = self._retry.get(option.digest, (Backoff(FIRST_RETRY_S, MOST_RETRY_S), 0.0))
         self._retry[option.digest] = backoff, self._clock() + backoff.next_s()
+
+    def _failed(self, option: Option, error: OutpostError) -> Change:
+        self._later(option)
         self._look_at = 0.0
         text = f"{option.digest[:12]} cannot be loaded: {error}"
         self._note_error(text, option.digest)

@@ -101,23 +101,31 @@ class Lane:
 
     def _infer(self) -> None:
         ending = False
-        while not ending and (first := self._jobs.get()) is not None:
-            jobs, ending = self._together(first)
-            self._began = began = time.perf_counter()
-            try:
-                raws = self._detector.infer([job.tensor for job in jobs])
-            except Exception as error:  # a runtime may raise anything; the next frame may do
-                self._began = 0.0
-                for job in jobs:
-                    job.done(error)
-                continue
-            spent_s = time.perf_counter() - began
-            self._began = 0.0
-            self._usual_s += (spent_s - self._usual_s) * (_SLOWLY if self._usual_s else 1.0)
-            self._batches.put(_Batch(jobs, raws, spent_s * 1e3 / len(jobs)))
+        while not ending:
+            jobs, ending = self._together()
+            if jobs:
+                self._run(jobs)
+            del jobs  # or a frame's memory would wait for the next one
 
-    def _together(self, first: Job) -> tuple[list[Job], bool]:
-        """The jobs of one run, and whether the end was lined up behind them."""
+    def _run(self, jobs: Sequence[Job]) -> None:
+        self._began = began = time.perf_counter()
+        try:
+            raws = self._detector.infer([job.tensor for job in jobs])
+        except Exception as error:  # a runtime may raise anything; the next frame may do
+            self._began = 0.0
+            for job in jobs:
+                job.done(error)
+            return
+        spent_s = time.perf_counter() - began
+        self._began = 0.0
+        self._usual_s += (spent_s - self._usual_s) * (_SLOWLY if self._usual_s else 1.0)
+        self._batches.put(_Batch(jobs, raws, spent_s * 1e3 / len(jobs)))
+
+    def _together(self) -> tuple[list[Job], bool]:
+        """Wait for the jobs of one run; whether the end was lined up behind them."""
+        first = self._jobs.get()
+        if first is None:
+            return [], True
         jobs: list[Job] = [first]
         while len(jobs) < self._detector.max_batch:
             try:
@@ -131,14 +139,18 @@ class Lane:
 
     def _finish(self) -> None:
         while (batch := self._batches.get()) is not None:
-            for job, raw in zip(batch.jobs, batch.raws, strict=True):
-                try:
-                    result: Result | Exception = self._detector.finish(
-                        raw,
-                        job.placement,
-                        preprocess_ms=job.preprocess_ms,
-                        infer_ms=batch.infer_ms,
-                    )
-                except Exception as error:
-                    result = error
-                job.done(result)
+            self._decode(batch)
+            del batch
+
+    def _decode(self, batch: _Batch) -> None:
+        for job, raw in zip(batch.jobs, batch.raws, strict=True):
+            try:
+                result: Result | Exception = self._detector.finish(
+                    raw,
+                    job.placement,
+                    preprocess_ms=job.preprocess_ms,
+                    infer_ms=batch.infer_ms,
+                )
+            except Exception as error:
+                result = error
+            job.done(result)

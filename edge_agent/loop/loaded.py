@@ -12,11 +12,14 @@ from pathlib import Path
 
 from edge_agent.bundle import Bundle
 from edge_agent.config import Config, Model
+from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
 from edge_agent.detection.preprocess import Image
+from edge_agent.detection.thresholds import limit_of
 from edge_agent.errors import BundleError
 from edge_agent.gate import Gate, threshold_from_profile
 from edge_agent.loop.lane import Lane
+from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.windows import WindowCounter
@@ -30,6 +33,7 @@ class Loaded:
     Attributes:
         model: name in the configuration.
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
+        limit: score above which detections are reported; of all classes or of each one's own.
         lane: what brings frames through the detector.
         users: frames that are inside it now.
     """
@@ -42,6 +46,7 @@ class Loaded:
     window: WindowCounter
     drift: DriftMonitor
     variant: str
+    limit: Limit
     users: int = 0
     lane: Lane = field(init=False)
 
@@ -58,6 +63,10 @@ class Loaded:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
 
+    def reported(self, detections: Floats) -> Floats:
+        """Those of a frame's detections that are reported; the others are for the monitors."""
+        return above(detections, self.limit)
+
 
 def load_release(config: Config, model: Model, root: Path, digest: str = "") -> Loaded:
     """Open a bundle, load and warm its detector, make the cameras' gates.
@@ -70,6 +79,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
 
     Raises:
         BundleError: when it is damaged or another one.
+        ConfigError: when a threshold names a class that it does not have.
         ModelError: when the model cannot be loaded or run.
     """
     bundle = Bundle.open(root)
@@ -78,6 +88,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         raise BundleError(
             f"{root}: its manifest is {manifest.digest[:12]}…, not {digest[:12]}…; install it again"
         )
+    limit = limit_of(manifest, model.thresholds)
     profile = Profile.of(bundle, model.variant)
     detector = Detector.load(
         bundle,
@@ -93,10 +104,24 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         bundle=bundle,
         detector=detector,
         gates=_gates(config, model, bundle, profile),
-        window=WindowCounter(len(manifest.classes), manifest.decode.confidence),
+        window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
         drift=DriftMonitor(profile, config.drift),
         variant=manifest.variant(model.variant).id,
+        limit=limit,
     )
+
+
+def room_beside(config: Config, model: Model, digest: str, beside: Loaded) -> str:
+    """Why a release cannot be loaded beside the one in use, or "" when it can.
+
+    One that cannot be read has room: loading says what is wrong with it.
+    """
+    try:
+        bundle = Bundle.open(config.layout.release(model.name, digest))
+        free = free_memory(beside.detector.provider)
+        return room_for(bundle, model.variant, free, model.reserve_mb)
+    except BundleError:
+        return ""
 
 
 def _gates(

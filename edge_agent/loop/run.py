@@ -20,7 +20,7 @@ from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
-from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
 from edge_agent.sinks import SinkContext, make_sink
@@ -138,7 +138,10 @@ def _followed(
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
 
-    follower = Follower(model.name, config.layout, journal, load)
+    def room(digest: str, beside: Loaded) -> str:
+        return room_beside(config, model, digest, beside)
+
+    follower = Follower(model.name, config.layout, journal, load, room=room)
     return _runtime(config, model, follower, inbox, listeners)
 
 

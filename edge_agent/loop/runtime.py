@@ -23,6 +23,7 @@ class ModelRuntime:
     seq: int = 0
     told: FrameCounts = field(default_factory=FrameCounts)
     drifted: bool = False
+    nonfinite: bool = False
     dropped_before_load: int | None = None
 
     @property
@@ -76,4 +77,5 @@ def model_health(runtime: ModelRuntime, *, stopped: bool) -> ModelHealth:
         provider=loaded.detector.provider if loaded else "",
         windows=tuple(runtime.windows),
         failed=runtime.releases.failed,
+        fallback_reason=loaded.detector.fallback_reason if loaded else "",
     )

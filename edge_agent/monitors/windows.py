@@ -11,10 +11,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge_agent.detection.decode import Floats, above
+import numpy as np
+
+from edge_agent.detection.decode import Floats, Limit
 from edge_agent.detection.detector import Result
 from edge_agent.gate import Verdict
-from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.histogram import Counts, Histograms
 from edge_agent.monitors.observe import observe_input, observe_output
 from edge_agent.monitors.sketch import Sketch
 
@@ -53,8 +55,8 @@ class WindowReport:
 
     Attributes:
         inferred, skipped, errors, nonfinite: frames by outcome.
-        detections: boxes above the confidence.
-        near, candidates: detections near the confidence, and those from just below it upwards.
+        reported: boxes above the limit from which they are reported, per class.
+        near, candidates: detections near that limit, and those from just below it upwards.
         latency: preprocess + inference + postprocess of each inferred frame.
         preprocess_ms, infer_ms, postprocess_ms, gate_ms: sums over the window.
         cameras: what each camera saw. The output histograms in them leave out the frames that the
@@ -66,7 +68,6 @@ class WindowReport:
     skipped: int = 0
     errors: int = 0
     nonfinite: int = 0
-    detections: int = 0
     near: int = 0
     candidates: int = 0
     latency: Sketch = field(default_factory=Sketch)
@@ -75,6 +76,15 @@ class WindowReport:
     postprocess_ms: float = 0.0
     gate_ms: float = 0.0
     cameras: dict[str, CameraTally] = field(default_factory=dict)
+    reported: Counts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reported = np.zeros(self.classes, np.int64)
+
+    @property
+    def detections(self) -> int:
+        """Boxes that were reported."""
+        return int(self.reported.sum())
 
     def camera(self, name: str) -> CameraTally:
         """The tally of a camera, begun when it is first seen."""
@@ -89,7 +99,7 @@ class WindowReport:
             whole.merge(tally.histograms)
         return whole
 
-    def add_result(self, result: Result, confidence: float) -> None:
+    def add_result(self, result: Result, limit: Limit) -> None:
         """Count what a frame cost and gave."""
         self.inferred += 1
         self.nonfinite += result.nonfinite
@@ -97,18 +107,28 @@ class WindowReport:
         self.preprocess_ms += result.preprocess_ms
         self.infer_ms += result.infer_ms
         self.postprocess_ms += result.postprocess_ms
-        scores = result.detections[:, 4]
-        self.detections += len(above(result.detections, confidence))
-        self.candidates += int((scores >= confidence - NEAR).sum())
-        self.near += int((abs(scores - confidence) < NEAR).sum())
+        if not len(result.detections):
+            return
+        kinds = result.detections[:, 5].astype(np.intp)
+        beyond = result.detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
+        self.reported += np.bincount(kinds[beyond > 0], minlength=self.classes)
+        self.candidates += int((beyond >= -NEAR).sum())
+        self.near += int((abs(beyond) < NEAR).sum())
 
 
 class WindowCounter:
-    """Counts into the present window; `close` hands it over and begins the next."""
+    """Counts into the present window; `close` hands it over and begins the next.
 
-    def __init__(self, classes: int, confidence: float) -> None:
+    Args:
+        classes: of the model.
+        confidence: the manifest's, by which its profile was counted and the histograms are.
+        limit: from which score detections are reported here; None is the confidence.
+    """
+
+    def __init__(self, classes: int, confidence: float, limit: Limit | None = None) -> None:
         self._classes = classes
         self._confidence = confidence
+        self._limit = confidence if limit is None else limit
         self._lock = threading.Lock()
         self._report = WindowReport(classes)
 
@@ -141,7 +161,7 @@ class WindowCounter:
         """
         with self._lock:
             self._report.gate_ms += gate_ms
-            self._report.add_result(result, self._confidence)
+            self._report.add_result(result, self._limit)
             tally = self._report.camera(camera)
             if verdict is not None:
                 tally.look(verdict)

@@ -12,12 +12,51 @@ from edge_agent.loop.loaded import Loaded
 from edge_agent.metrics import INFO, Message, event
 from edge_agent.monitors.drift import DriftVerdict
 
+_WITHOUT = {"failed": ("model.failed", "error"), "held": ("model.held", "warning")}
 
-def change_event(model: str, change: Change) -> Message:
-    """``model.loaded`` for the first release, ``model.swapped`` for the next, ``model.failed``."""
-    loaded, before = change.loaded, change.before
-    if loaded is None:
-        return event("model.failed", "error", change.text, model=model, release=change.digest)
+
+def change_events(model: str, change: Change) -> list[Message]:
+    """What a change means.
+
+    ``model.loaded`` for the first release, ``model.swapped`` for the next, ``model.failed`` or
+    ``model.held``; ``provider.fallback`` when another provider runs it than the wanted one, and
+    ``provider.restored`` when that is over.
+    """
+    if change.loaded is None:
+        kind, severity = _WITHOUT[change.kind]
+        return [event(kind, severity, change.text, model=model, release=change.digest)]
+    told = [_loaded_event(model, change, change.loaded)]
+    if not change.loaded.provider_ok:
+        told.append(_provider_event(model, "provider.fallback", "warning", change.loaded))
+    elif change.before is not None and not change.before.provider_ok:
+        told.append(_provider_event(model, "provider.restored", "info", change.loaded))
+    return told
+
+
+def provider_text(model: str, loaded: Loaded) -> str:
+    """On what a release runs, and why not on what was wanted."""
+    detector = loaded.detector
+    text = f"{model}: runs on {detector.provider}"
+    if loaded.provider_ok:
+        return text
+    return f"{text}, not on {detector.wanted_provider} ({detector.fallback_reason})"
+
+
+def _provider_event(model: str, kind: str, severity: str, loaded: Loaded) -> Message:
+    detector = loaded.detector
+    return event(
+        kind,
+        severity,
+        provider_text(model, loaded),
+        model=model,
+        provider=detector.provider,
+        wanted_provider=detector.wanted_provider,
+        reason=detector.fallback_reason,
+    )
+
+
+def _loaded_event(model: str, change: Change, loaded: Loaded) -> Message:
+    before = change.before
     return event(
         "model.swapped" if before is not None else "model.loaded",
         "info",
@@ -28,6 +67,14 @@ def change_event(model: str, change: Change) -> Message:
         from_version=before.version if before is not None else 0,
         seconds=round(change.seconds, 3),
     )
+
+
+def finite_event(model: str, nonfinite: int, inferred: int) -> Message:
+    """``output.nonfinite`` when frames of a window gave NaN or Inf, else ``output.finite``."""
+    if not nonfinite:
+        return event("output.finite", "info", f"{model}: every output is finite again", model=model)
+    text = f"{model}: the network gave NaN or Inf on {nonfinite} of {inferred} frames"
+    return event("output.nonfinite", "error", text, model=model, nonfinite=nonfinite)
 
 
 def drift_event(model: str, verdict: DriftVerdict) -> Message:
@@ -56,6 +103,7 @@ def info_message(loaded: Mapping[str, Loaded], tags: Mapping[str, Any]) -> Messa
             "variant": release.variant,
             "provider": release.detector.provider,
             "wanted_provider": release.detector.wanted_provider,
+            "fallback_reason": release.detector.fallback_reason,
         }
         for name, release in loaded.items()
     }

@@ -6,12 +6,23 @@ import math
 from collections.abc import Mapping
 
 from edge_agent.health import Window
-from edge_agent.loop.camera import FrameCounts
-from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM, Message, numbers
+from edge_agent.loop.camera import CameraReport, FrameCounts
+from edge_agent.metrics import (
+    METRICS_CAMERA,
+    METRICS_INPUT,
+    METRICS_OUTPUT,
+    METRICS_SYSTEM,
+    Message,
+    numbers,
+)
 from edge_agent.monitors.drift import DriftMonitor
-from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms, quantile
+from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import CameraTally, WindowReport
+from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
+from edge_agent.sources.state import LEVELS
+
+_PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
 
 def health_window(
@@ -96,11 +107,27 @@ def input_message(model: str, camera: str, tally: CameraTally) -> Message:
     return Message(METRICS_INPUT, {"model": model, "camera": camera, **_rounded(values)})
 
 
+def camera_message(report: CameraReport) -> Message:
+    """``up/metrics/camera``: whether a source lives, and its frames by outcome since the start."""
+    values: dict[str, float | int | None] = {
+        "camera_up": LEVELS.get(report.standing.state),
+        "captured_total": report.captured,
+        "openings_total": report.openings,
+        "losses_recent": len(report.standing.losses),
+    }
+    for outcomes, prefix in _PREFIXES.items():
+        if outcomes is not NOTES:  # a frame may have several of those
+            values[f"{prefix}_total"] = sum(report.outcomes.get(name, 0) for name in outcomes)
+        for name in outcomes:
+            if name in report.outcomes:
+                values[f"{prefix}_{name}_total"] = report.outcomes[name]
+    return Message(METRICS_CAMERA, {"camera": report.camera, **_rounded(values)})
+
+
 def output_message(
     model: str, classes: tuple[str, ...], report: WindowReport, drift: DriftMonitor
 ) -> Message:
     """``up/metrics/output``: what the model said in this window, and PSI of the last full block."""
-    histograms = report.merged()
     inferred = report.inferred
     values: dict[str, float | int | None] = {
         "inferred": inferred,
@@ -118,7 +145,7 @@ def output_message(
             "postprocess_ms": report.postprocess_ms / inferred,
             "gate_ms": report.gate_ms / (inferred + report.skipped),
         }
-    values |= class_counts(classes, histograms)
+    values |= class_counts(classes, report.reported)
     if drift.verdict.frames:
         values["psi_frames"] = drift.verdict.frames
         values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
@@ -126,12 +153,11 @@ def output_message(
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
 
 
-def class_counts(classes: tuple[str, ...], histograms: Histograms) -> dict[str, float | int | None]:
-    """``class_<name>``: boxes above the confidence per class; spaces become underscores."""
-    counts = histograms.counts["class"].tolist()
+def class_counts(classes: tuple[str, ...], reported: Counts) -> dict[str, float | int | None]:
+    """``class_<name>``: boxes that were reported per class; spaces become underscores."""
     return {
         f"class_{name.replace(' ', '_')}": count
-        for name, count in zip(classes, counts, strict=True)
+        for name, count in zip(classes, reported.tolist(), strict=True)
     }
 
 

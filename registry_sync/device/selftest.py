@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from edge_agent.checked import Fields
 from edge_agent.config import Model, SelfTest
+from edge_agent.config.models import COMPILING
 
 _POLL_S = 0.02
 _NICE = 10  # inference on the line goes first
@@ -73,6 +74,8 @@ def run_selftest(bundle: Path, model: Model, limits: SelfTest) -> Report:
         model: variant, providers and fallback that the agent will use.
         limits: memory and time.
     """
+    if set(model.providers) & set(COMPILING):
+        limits = replace(limits, timeout_s=limits.timeout_s + limits.build_s)
     command = [
         sys.executable, "-m", "edge_agent.detection.selftest", str(bundle),
         "--variant", model.variant, "--providers", ",".join(model.providers),

@@ -26,8 +26,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from edge_agent.atomic import fsync_dir, make_dirs, replace_symlink
-from edge_agent.bundle import FileEntry, Manifest
+from edge_agent.bundle import Bundle, FileEntry, Manifest
 from edge_agent.config import Config, Model
+from edge_agent.detection.thresholds import limit_of
 from edge_agent.errors import BundleError, OutpostError, storage_errors
 from edge_agent.slots import Ban, Journal, Slot, State
 from registry_sync.device.clock import Moment
@@ -137,6 +138,7 @@ class Steps:
         """Run the self-test, beside that of the release in use."""
         limits, layout = self.world.config.selftest, self.world.config.layout
         folder = layout.release(self.model.name, slot.candidate)
+        limit_of(Bundle.open(folder).manifest, self.model.thresholds)
         report = self.world.tester(folder, self.model, limits)
         if not report.ok:
             raise Refused(report.reason)

@@ -45,6 +45,14 @@ def test_defaults_need_no_thought(tmp_path):
         (("mqtt://", "tcp://"), "mqtt.url"),
         (('model = "defects"', 'model = "defect"'), '"defect" is not a [[model]]: defects'),
         (('source = "dir:frames"', ""), "camera[0].source: is missing"),
+        (
+            ('"defects"\n[[', '"defects"\nthresholds = { scratch = 2 }\n[['),
+            "thresholds.scratch: 2 is",
+        ),
+        (
+            ('"defects"\n[[', '"defects"\nproviders = ["cudaa"]\n[['),
+            '"cudaa" is not one of tensorrt-n',
+        ),
     ],
 )
 def test_each_fault_is_named(tmp_path, change, message):
@@ -64,6 +72,12 @@ def test_all_faults_come_at_once(tmp_path):
         load(written(tmp_path, text))
     assert "device.id" in str(caught.value)
     assert 'did you mean "width"?' in str(caught.value)
+
+
+def test_a_class_may_have_a_threshold_of_its_own(tmp_path):
+    """Names are the classes', whatever they are; they are held against each release later."""
+    text = GOOD.replace('"defects"\n[[', '"defects"\nthresholds = { "deep scratch" = 0.4 }\n[[')
+    assert load(written(tmp_path, text)).model("defects").thresholds == {"deep scratch": 0.4}
 
 
 def test_missing_file_and_no_toml(tmp_path):

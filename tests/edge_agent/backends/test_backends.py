@@ -1,108 +1,159 @@
-"""One battery for every backend; ONNX Runtime on the CPU is the one that every machine has."""
+"""One battery for every runtime; `conftest.py` says which, and which of them are pretended."""
 
 import dataclasses
+import threading
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from edge_agent.backends import BACKENDS, BackendOptions, load_backend
+from edge_agent.backends import load_backend
 from edge_agent.detection.detector import contract
 from edge_agent.errors import ModelError
 from tests.bundles import make_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return make_bundle(tmp_path_factory.mktemp("bundle"), profile=False)
+from tests.edge_agent.backends.conftest import CONTRACT, model_file, random_tensor
 
 
 @pytest.fixture
-def model(bundle):
-    return bundle.path("model/fp32.onnx")
-
-
-@pytest.fixture(params=sorted(BACKENDS))
-def backend(request, bundle, model):
-    loaded = load_backend(request.param, model, contract(bundle.manifest), BackendOptions())
+def backend(runtime, tmp_path):
+    """The graph with a free number of pictures; afterwards nothing is left on the device."""
+    loaded = runtime.load(model_file(tmp_path))
     yield loaded
     loaded.close()
+    if runtime.cuda is not None:
+        assert (runtime.cuda.faults, runtime.cuda.held) == ([], 0)
 
 
-def test_runs_and_says_what_it_is(backend):
+def test_runs_and_says_what_it_is(backend, runtime):
     """Raw output of the promised shape, active and wanted provider named."""
-    raw = backend.run(np.full((1, 3, 64, 64), 0.5, np.float32))
+    raw = backend.run(random_tensor(1))
     assert raw.shape == backend.output_shape == (1, 7, 64)
     assert raw.dtype == np.float32
-    assert backend.input_shape == (1, 3, 64, 64)
-    assert (backend.provider, backend.wanted_provider) == ("cpu", "cpu")
+    assert (backend.input_shape, backend.max_batch) == ((1, 3, 64, 64), 4)
+    assert (backend.provider, backend.wanted_provider) == (runtime.provider, runtime.provider)
+    assert backend.fallback_reason == ""
+
+
+def test_any_number_of_pictures(backend, runtime, reference):
+    """Fewer, as many as and more than one run takes, in any order: each equal to its own run."""
+    for seed, pictures in enumerate((1, 1, 1, 3, 3, 3, 3, 4, 2, 1, 1, 11, 1)):
+        tensor = random_tensor(pictures, seed)
+        raw = backend.run(tensor)
+        assert raw.shape == (pictures, 7, 64)
+        assert np.abs(raw - reference(tensor)).max() <= max(runtime.exact, 1e-6)
+
+
+def test_a_graph_for_one_picture_takes_several(runtime, tmp_path, reference):
+    """It is run once for each, whatever the contract would allow."""
+    one = runtime.load(model_file(tmp_path, batch=1))
+    tensor = random_tensor(3)
+    assert one.max_batch == 1
+    assert np.abs(one.run(tensor) - reference(tensor)).max() <= max(runtime.exact, 1e-6)
+    one.close()
 
 
 def test_results_are_kept_by_the_caller(backend):
-    """A second run does not write into the first one's output."""
-    first = backend.run(np.zeros((1, 3, 64, 64), np.float32))
-    before = first.copy()
-    backend.run(np.random.default_rng(0).random((1, 3, 64, 64), np.float32))
-    assert np.array_equal(first, before)
+    """A later run does not write into an earlier output."""
+    for pictures in (1, 1, 1, 4, 4, 4):
+        first = backend.run(random_tensor(pictures, 1))
+        before = first.copy()
+        backend.run(random_tensor(pictures, 2))
+        assert np.array_equal(first, before)
 
 
-def test_a_wrong_tensor_is_one_line(backend):
-    """What the runtime refuses becomes a ModelError in one line."""
-    with pytest.raises(ModelError) as caught:
-        backend.run(np.zeros((1, 3, 32, 32), np.float32))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", sorted(BACKENDS))
-@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 4000])
-def test_a_damaged_file_is_refused_by_name(name, bundle, tmp_path, content):
-    """Rubbish, an empty file and a cut-off one name the file."""
-    path = tmp_path / "bad.onnx"
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"bad\.onnx"):
-        load_backend(name, path, contract(bundle.manifest), BackendOptions())
+def test_a_tensor_may_be_a_view(backend, runtime, reference):
+    """What the caller gives need not be contiguous."""
+    tensor = random_tensor(4)[::2]
+    assert np.abs(backend.run(tensor) - reference(tensor)).max() <= max(runtime.exact, 1e-6)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "word"),
-    [("input_shape", (1, 3, 96, 96), "takes"), ("channels", 9, "gives")],
+    "tensor",
+    [
+        np.zeros((1, 3, 32, 32), np.float32),
+        np.zeros((1, 3, 64, 64), np.float64),
+        np.zeros((0, 3, 64, 64), np.float32),
+        np.zeros((3, 64, 64), np.float32),
+    ],
+    ids=["size", "type", "none", "axes"],
 )
-def test_another_graph_than_promised_is_refused(backend, bundle, model, field, value, word):
-    """The manifest's promise is compared with the graph."""
-    promise = dataclasses.replace(contract(bundle.manifest), **{field: value})
-    with pytest.raises(ModelError, match=word):
-        load_backend("onnx", model, promise, BackendOptions())
+def test_a_wrong_tensor_is_one_line(backend, tensor):
+    """Its own shape and the wanted one; the backend goes on."""
+    with pytest.raises(ModelError, match=r"the graph takes float32 \[1 or more, 3, 64, 64\]"):
+        backend.run(tensor)
+    assert backend.run(random_tensor(1)).shape == (1, 7, 64)
 
 
-def test_a_missing_provider_is_refused_or_reported(bundle, model):
-    """Never silently another provider: refuse raises, allow says what is active."""
-    missing = "TensorrtExecutionProvider" not in onnxruntime.get_available_providers()
-    if not missing:
-        pytest.skip("this onnxruntime has the TensorRT provider")
-    promise = contract(bundle.manifest)
-    with pytest.raises(ModelError, match="'tensorrt' is not in this onnxruntime"):
-        load_backend("onnx", model, promise, BackendOptions(providers=("tensorrt", "cpu")))
-    allowed = BackendOptions(providers=("tensorrt", "cpu"), fallback="allow")
-    backend = load_backend("onnx", model, promise, allowed)
-    assert (backend.provider, backend.wanted_provider) == ("cpu", "tensorrt")
+def test_what_is_not_finite_comes_through(backend):
+    """A NaN in the picture is a NaN in the output: the decoder counts it."""
+    tensor = random_tensor(2)
+    tensor[1, :, :8, :8] = np.nan
+    raw = backend.run(tensor)
+    assert np.isnan(raw[1, :, 0]).all() and np.isfinite(raw[0]).all()
 
 
-def test_unknown_names(bundle, model):
-    """A backend or provider that does not exist is named."""
-    promise = contract(bundle.manifest)
-    with pytest.raises(ModelError, match="openvino"):
-        load_backend("openvino", model, promise, BackendOptions())
-    with pytest.raises(ModelError, match="npu"):
-        load_backend("onnx", model, promise, BackendOptions(providers=("npu",)))
-    with pytest.raises(ModelError, match="provider"):
-        load_backend("onnx", model, promise, BackendOptions(providers=()))
+def test_loaded_in_one_thread_and_run_in_others(backend):
+    """A loader thread and one per camera: a context is current in one thread only."""
+    results = []
+
+    def camera(seed: int) -> None:
+        results.append(backend.run(random_tensor(1, seed)))
+
+    for seed in range(3):
+        thread = threading.Thread(target=camera, args=(seed,))
+        thread.start()
+        thread.join()
+    assert len(results) == 3
+
+
+def test_two_at_once_and_closed_in_turn(runtime, tmp_path):
+    """The new one is loaded and runs before the old one goes, and after."""
+    file = model_file(tmp_path)
+    old = runtime.load(file)
+    new = runtime.load(file)
+    expected = old.run(random_tensor(1))
+    old.close()
+    assert np.array_equal(new.run(random_tensor(1)), expected)
+    new.close()
+    if runtime.cuda is not None:
+        assert (runtime.cuda.faults, runtime.cuda.held) == ([], 0)
+
+
+def test_closing_twice_is_harmless(backend):
+    """As after an error in the middle of a swap."""
+    backend.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 4000])
+def test_a_damaged_file_is_refused_by_name(runtime, tmp_path, content):
+    """Rubbish, an empty file and a cut-off one name the file; nothing is left on the device."""
+    file = model_file(tmp_path)
+    file.path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"^[^:]*small\.onnx: ") as caught:
+        runtime.load(file)
+    assert "\n" not in str(caught.value)
+    assert runtime.cuda is None or runtime.cuda.held == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"input_shape": (1, 3, 96, 96)}, "takes"),
+        ({"channels": 9}, "gives"),
+        ({"channels": 9, "channel_axis": 2}, "gives"),
+    ],
+)
+def test_another_graph_than_promised_is_refused(runtime, tmp_path, changes, word):
+    """The manifest's promise is compared with the graph; nothing is left on the device."""
+    promise = dataclasses.replace(CONTRACT, **changes)
+    with pytest.raises(ModelError, match=rf"small\.onnx: .*{word} .*build the bundle again"):
+        runtime.load(model_file(tmp_path), promise)
+    assert runtime.cuda is None or runtime.cuda.held == 0
 
 
 def test_memory_is_a_named_reason(tmp_path):
     """An allocation that fails is put into words."""
     bundle = make_bundle(tmp_path, memory_mb=1 << 30, profile=False)
-    backend = load_backend(
-        "onnx", bundle.path("model/fp32.onnx"), contract(bundle.manifest), BackendOptions()
-    )
+    file = dataclasses.replace(model_file(tmp_path), path=bundle.path("model/fp32.onnx"))
+    backend = load_backend(file, contract(bundle.manifest))
     with pytest.raises(ModelError, match="needs more memory"):
         backend.run(np.zeros((1, 3, 64, 64), np.float32))

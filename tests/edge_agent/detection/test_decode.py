@@ -102,6 +102,25 @@ def test_all_nonfinite():
     assert nonfinite and detections.shape == (0, 6)
 
 
+@pytest.mark.parametrize("head", ["yolov5u", "yolov5-anchor"])
+def test_large_numbers_are_finite(head):
+    """Their sum is beyond float32, none of them is."""
+    rows = np.asarray([[3e38, 3e38, 5, 5, 0.9, 0.9], [50, 50, 5, 5, 0.8, 0.8]], np.float32)
+    raw = rows[None] if head == "yolov5-anchor" else np.ascontiguousarray(rows.T)[None]
+    detections, nonfinite = decode(raw, head, SPEC, SAME)
+    assert nonfinite is False and len(detections) == 2
+
+
+def test_the_class_of_a_tie_is_the_first_of_the_products():
+    """A score and its neighbour give one float32 product: that decides, as published."""
+    low, objectness = np.float32(0.43939394), np.float32(0.3)
+    high = np.nextafter(low, np.float32(1))
+    assert low * objectness == high * objectness
+    raw = np.asarray([[[50, 40, 20, 10, objectness, low, high]]], np.float32)
+    detections, _ = decode(raw, "yolov5-anchor", SPEC, SAME)
+    assert detections[0, 5] == 0
+
+
 def test_above_is_strict():
     """The confidence itself is not above it."""
     rows = np.zeros((3, 6), np.float32)

@@ -6,6 +6,8 @@ import pytest
 from edge_agent.detection.detector import Detector
 from edge_agent.errors import BundleError, SourceError
 from tests.bundles import CLASSES, frame, make_bundle
+from tests.edge_agent.backends.pretend import host_of
+from tests.edge_agent.backends.pretend_cuda import PretendCuda
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,26 @@ def test_both_heads_agree(detector, tmp_path):
         assert np.allclose(
             anchors.detect(picture).detections, detector.detect(picture).detections, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("provider", ["tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda"])
+def test_every_provider_finds_the_same(detector, tmp_path, provider):
+    """Through the whole way, on runtimes that are pretended; warm means that all was recorded."""
+    bundle = make_bundle(tmp_path, profile=False)
+    cuda = PretendCuda()
+    host = host_of(provider, cuda)
+    other = Detector.load(bundle, providers=(provider,), host=host)
+    other.warm_up()
+    assert (other.provider, other.fallback_reason) == (provider, "")
+    recorded = cuda.calls.count("cuGraphInstantiateWithFlags")
+    for number in range(6):
+        here, there = (one.detect(frame(number)).detections for one in (detector, other))
+        assert np.allclose(here, there, atol=1e-4)
+    assert cuda.calls.count("cuGraphInstantiateWithFlags") == recorded
+    assert recorded == (provider == "tensorrt-native")
+    bundle.verify()  # an engine beside it changes nothing
+    other.close()
+    assert (cuda.faults, cuda.held) == ([], 0)
 
 
 def test_nan_weights_are_seen(tmp_path):

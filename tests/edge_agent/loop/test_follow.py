@@ -123,6 +123,41 @@ def bench(tmp_path):
     return Bench(tmp_path)
 
 
+def test_no_room_beside_the_release_in_use(bench):
+    """Held: told once, looked at again, no start counted; loaded when there is room."""
+    full = {B: "it needs about 65 MB"}
+    bench.journal.transition(slot(State.SWITCHING, committed=A, candidate=B), reason="")
+    bench.link(A)
+    bench.follower = Follower(
+        "m", bench.layout, bench.journal, bench.load, lambda: bench.now,
+        room=lambda digest, beside: full.get(digest, ""),
+    )  # fmt: skip
+    bench.settle()
+    bench.link(B)
+    told = [change for _ in range(6) for change in bench.settle(5)]
+    assert [(change.kind, change.digest) for change in told] == [("held", B)]
+    assert "needs about 65 MB" in told[0].text and told[0].loaded is None
+    assert (bench.running, bench.loads) == (A, [A])
+    assert bench.journal.slot("m").starts == 0
+    assert "needs about 65 MB" in bench.follower.error and bench.follower.failed == B
+    full.clear()
+    told = bench.settle(60)
+    assert [change.kind for change in told] == ["swapped"] and bench.running == B
+    bench.settle(1)
+    assert bench.follower.error == ""
+
+
+def test_the_first_release_needs_no_room_beside_another(bench):
+    """With nothing running there is nothing to protect."""
+    bench.link(A)
+    bench.follower = Follower(
+        "m", bench.layout, bench.journal, bench.load, lambda: bench.now,
+        room=lambda digest, beside: "no",
+    )  # fmt: skip
+    bench.settle()
+    assert bench.running == A
+
+
 def test_first_release_then_the_next(bench):
     """Nothing, then A, then B; each loaded once and told once."""
     assert bench.settle() == [] and bench.running == ""

@@ -65,6 +65,22 @@ def test_outcomes_are_counted_once_each():
     assert report.latency.count == 3
 
 
+def test_thresholds_of_the_line_change_what_is_reported_and_nothing_else():
+    """Counts per class follow them; what is compared with the profile does not."""
+    limit = np.asarray([0.6, 0.1], np.float32)
+    plain, own = counter(), WindowCounter(len(CLASSES), 0.25, limit)
+    for window in (plain, own):
+        window.inferred("top", GOOD, result(0.9, 0.15, 0.5, 0.08), size=(100, 100))
+    plain, own = plain.close(), own.close()
+    assert (plain.reported.tolist(), own.reported.tolist()) == ([2, 0], [1, 1])
+    assert own.detections == 2
+    assert (own.candidates, own.near) == (3, 1)  # 0.15 - 0.1 is not near, 0.08 is
+    said = output_message("m", CLASSES, own, DriftMonitor(None, SETTINGS)).payload
+    assert (said["class_scratch"], said["class_broken_edge"]) == (1, 1)
+    for name, counts in plain.merged().counts.items():
+        assert np.array_equal(counts, own.merged().counts[name]), name
+
+
 def test_what_the_gate_rejects_is_not_in_the_output_histograms():
     """With action = flag the model judges dirty frames, but they are no evidence of drift."""
     window = counter()

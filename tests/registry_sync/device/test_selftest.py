@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_too_slow_to_end(tmp_path):
     bundle = make_bundle(tmp_path / "b", golden_frames=1, profile=False)
     limits = SelfTest(memory_mb=1024, timeout_s=0.05, latency_ratio=3.0)
     assert run_selftest(bundle.root, MODEL, limits).failures == ("took longer than 0.05 s",)
+
+
+def test_an_engine_may_be_built_first(tmp_path):
+    """Where the provider compiles, it has `build_s` more."""
+    bundle = make_bundle(tmp_path / "b", golden_frames=1, profile=False)
+    limits = SelfTest(memory_mb=1024, timeout_s=0.05, latency_ratio=3.0, build_s=60.0)
+    model = replace(MODEL, providers=("tensorrt-native", "cpu"), fallback="allow")
+    assert run_selftest(bundle.root, model, limits).ok
+    assert not run_selftest(bundle.root, MODEL, limits).ok
 
 
 def test_no_bundle_there(tmp_path):

@@ -43,6 +43,22 @@ def test_refused_by_the_self_test(site, device):
     assert [ban.reason for ban in device.journal.bans()] == ["NaN on 4 of 4 golden frames"]
 
 
+def test_a_threshold_for_a_class_that_the_release_lacks(site):
+    """Never goes live and is not banned: when the configuration is right, it is installed."""
+    good = site.config_path.read_text()
+    site.config_path.write_text(f"{good}thresholds = {{ gren = 0.5 }}\n")
+    device = Device(site)
+    site.roll_out(2)
+    device.settle(600)
+    assert "FAILED" in device.way(2) and device.version == 1
+    assert 'did you mean "green"?' in device.slot.reason
+    assert device.journal.bans() == [] and device.tester.tested == []
+    site.config_path.write_text(good)
+    device = Device(site)
+    device.settle(3600)
+    assert device.version == 2
+
+
 def test_too_slow_in_the_self_test(site, device):
     """Five times slower than the release in use is refused; a busy moment is measured again."""
     device.tester.latency_ms[2] = 104.0

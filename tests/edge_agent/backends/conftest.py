@@ -1,0 +1,139 @@
+"""Graphs for a free and for a fixed number of pictures, and every runtime that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_agent.backends import (
+    PROVIDERS,
+    Backend,
+    BackendOptions,
+    Contract,
+    Host,
+    ModelFile,
+    load_backend,
+)
+from edge_agent.bundle import hash_file
+from edge_agent.engines import modules
+from edge_agent.errors import ModelError
+from tests.edge_agent.backends.pretend import host_of
+from tests.edge_agent.backends.pretend_cuda import PretendCuda
+
+SIDE, CELLS, CHANNELS = 64, 64, 7
+CONTRACT = Contract((1, 3, SIDE, SIDE), CHANNELS, 1, max_batch=4)
+
+
+def write_graph(path: Path, batch: int | str) -> Path:
+    """sigmoid(conv(picture)), (b, 7, 64): what a head gives, without its meaning."""
+    rng = np.random.default_rng(5)
+    constants = {
+        "w": rng.normal(0, 0.1, (CHANNELS, 3, 8, 8)).astype(np.float32),
+        "flat": np.asarray([0, CHANNELS, CELLS], np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["cells"], strides=[8, 8]),
+        helper.make_node("Reshape", ["cells", "flat"], ["rows"]),
+        helper.make_node("Sigmoid", ["rows"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch, CHANNELS, CELLS])],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def model_file(folder: Path, batch: int | str = "batch") -> ModelFile:
+    """The graph in a folder, beside which engines are kept."""
+    path = write_graph(folder / "small.onnx", batch)
+    return ModelFile(path, hash_file(path), "fp32", folder)
+
+
+def random_tensor(pictures: int, seed: int = 0) -> np.ndarray:
+    """(b, 3, 64, 64) float32 in 0..1."""
+    return np.random.default_rng(seed).random((pictures, 3, SIDE, SIDE), np.float32)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One runtime of the battery.
+
+    Attributes:
+        provider: its name in agent.toml.
+        host: makes the machine on which it runs.
+        cuda: the pretended driver behind it, if any.
+        exact: largest difference to the CPU provider's result.
+    """
+
+    provider: str
+    host: Callable[[], Host]
+    cuda: PretendCuda | None = None
+    exact: float = 0.0
+
+    def load(self, file: ModelFile, contract: Contract = CONTRACT) -> Backend:
+        """The file on this runtime, or an error."""
+        return load_backend(file, contract, BackendOptions((self.provider,)), self.host())
+
+
+def _pretended(provider: str) -> Runtime:
+    cuda = PretendCuda()
+    host = host_of(provider, cuda)
+    return Runtime(provider, lambda: host, cuda if "-" in provider else None)
+
+
+def _real(provider: str) -> Runtime:
+    """The runtime of this machine, or a skip with the reason."""
+    if modules.this_gpu() is None:
+        pytest.skip("needs an NVIDIA GPU with a driver")
+    try:
+        if provider in ("tensorrt", "cuda"):
+            names = Host().onnxruntime().get_available_providers()
+            title = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider"}
+            if title[provider] not in names:
+                pytest.skip(f"this onnxruntime has no {title[provider]}")
+        else:
+            modules.load({"tensorrt-native": "tensorrt", "tensorrt-rtx": "trt-rtx"}[provider])
+    except ModelError as error:
+        pytest.skip(str(error))
+    return Runtime(provider, Host, exact=2e-3)
+
+
+GPU_PROVIDERS = [name for name in PROVIDERS if name != "cpu"]
+CASES = [
+    pytest.param("cpu", id="cpu"),
+    *(pytest.param(name, id=f"{name}-pretended") for name in GPU_PROVIDERS),
+    *(pytest.param(f"real {n}", id=f"{n}-real", marks=pytest.mark.gpu) for n in GPU_PROVIDERS),
+]
+
+
+@pytest.fixture(params=CASES)
+def runtime(request) -> Runtime:
+    """Every runtime in turn: the CPU's for real, the others pretended, and real on a GPU."""
+    name: str = request.param
+    if name == "cpu":
+        return Runtime("cpu", Host)
+    return _real(name.removeprefix("real ")) if name.startswith("real ") else _pretended(name)
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """What the CPU provider gives for a tensor, one picture at a time."""
+    (tmp_path / "reference").mkdir()
+    file = replace(model_file(tmp_path / "reference"), bundle=None)
+    backend = load_backend(file, CONTRACT)
+
+    def run(tensor: np.ndarray) -> np.ndarray:
+        return np.concatenate([backend.run(tensor[i : i + 1]) for i in range(len(tensor))])
+
+    yield run
+    backend.close()
