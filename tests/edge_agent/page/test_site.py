@@ -17,6 +17,7 @@ from edge_agent.page.heard import Heard
 from edge_agent.page.site import Site
 from edge_agent.page.watch import Point, Watch
 from edge_agent.slots import Ban, Slot, State
+from edge_agent.sources.state import Standing
 from tests.bundles import dirty, frame
 from tests.devices import MODEL, Device
 
@@ -51,7 +52,7 @@ class Scene:
         self.heard(message)
 
     def show(self, picture):
-        self.worker.state = "up"
+        self.worker.standing = Standing("up")
         self.worker.judge.frame(self.see(picture).frame)
         assert self.worker.judge.drain(10)
 
