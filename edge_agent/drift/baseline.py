@@ -51,7 +51,8 @@ class Baseline:
 
     def usual(self) -> Reals:
         """(size,) counts of all hours together."""
-        return self.counts.sum(0).astype(np.float64)
+        counts: Reals = self.counts.sum(0).astype(np.float64)
+        return counts
 
     def reference(self, frames: npt.NDArray[np.int64]) -> Reals:
         """What windows with so many frames in each hour are compared with.

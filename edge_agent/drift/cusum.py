@@ -10,20 +10,22 @@ import numpy.typing as npt
 Reals = npt.NDArray[np.float64]
 ALLOWANCE = 0.5
 """Of a block's standard deviations: half the shift of 0.1 sigma that 100 samples make one."""
+MOST = 60.0
+"""At which a sum stops growing, so that it comes down when a long drift is over."""
 _OVERSHOOT = 1.166
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 
 
-def step(sums: Reals, z: Reals, most: float) -> Reals:
+def step(sums: Reals, z: Reals) -> Reals:
     """One block further: ``max(0, s + z - k)`` upwards and ``max(0, s - z - k)`` downwards.
 
     Args:
         sums: (2, ...) sums before, upwards and downwards.
         z: (...) standardised means of the block.
-        most: at which a sum stops growing, so that it comes down when a long drift is over.
     """
     moved = np.stack([sums[0] + z - ALLOWANCE, sums[1] - z - ALLOWANCE])
-    return np.clip(moved, 0.0, most)
+    sums = np.clip(moved, 0.0, MOST)
+    return sums
 
 
 def rate(limit: float, spread: float) -> float:

@@ -1,4 +1,4 @@
-"""The verdict over all features at one block: significant inside the budget, and large enough. Pure.
+"""The verdict over all features at one block: inside the budget, and large enough. Pure.
 
 Each feature has a rate: how often per block it would begin to look so different by chance, over its
 tests and all lengths of windows. Benjamini and Hochberg's procedure (J. R. Stat. Soc. B 57, 1995)
