@@ -81,7 +81,7 @@ def month(camera: Camera, seed: np.random.SeedSequence) -> int:
     since = pace.first + SCALES[0] - 1
     until = since + round(MONTH_S / pace.block_s)
     months = Months(layout, stream.blocks(until, Change()), pace)
-    return len(months.alarms(since, until))
+    return sum(1 for _ in months.alarms(since, until))
 
 
 def plain_month(camera: Camera, hours: float, seed: np.random.SeedSequence) -> float:
@@ -105,8 +105,8 @@ def found_after(camera: Camera, change: Change, seed: np.random.SeedSequence) ->
     stream = Stream(layout, camera.rho**camera.step, np.random.default_rng(seed))
     usual = stream.blocks(pace.full + 2 * RING, Change())
     counts = np.concatenate([usual, stream.blocks(LONGEST, change)])
-    alarms = Months(layout, counts, pace).alarms(len(usual), len(counts))
-    return alarms[0] - len(usual) + 1 if alarms else LONGEST + 1
+    raised = next(Months(layout, counts, pace).alarms(len(usual), len(counts)), None)
+    return LONGEST + 1 if raised is None else raised - len(usual) + 1
 
 
 def theory(camera: Camera, change: Change) -> int:

@@ -8,6 +8,7 @@ feeding a `History` block by block. One liberty: the baseline grows through an a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -96,9 +97,9 @@ class Months:
         self._full_groups = choose_groups(self._full)
         self._sums, self._runs = self._cusum()
 
-    def alarms(self, since: int, until: int) -> list[int]:
+    def alarms(self, since: int, until: int) -> Iterator[int]:
         """The blocks at which an alarm is raised, among those in [since, until)."""
-        raised, standing = [], Standing()
+        standing = Standing()
         candidates = self._candidates(since, until)
         at = since
         while at < until:
@@ -109,9 +110,8 @@ class Months:
                 at += int(later[0])
             was, standing = standing, standing.after(self.verdict(at))
             if standing.raised and not was.raised:
-                raised.append(at)
+                yield at
             at += 1
-        return raised
 
     def verdict(self, at: int) -> Verdict:
         """What the device says at a block."""
