@@ -8,9 +8,10 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent.config import Config, Model
 from edge_agent.errors import StorageError, UsageError, storage_errors
@@ -20,14 +21,22 @@ from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
 from edge_agent.loop.runtime import Inbox, ModelRuntime
+from edge_agent.loop.seen import Listener
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
 
+if TYPE_CHECKING:
+    from edge_agent.captures.recorder import Recorder
+
 GOODBYE_S = 0.9
+LAST_CAPTURES_S = 0.5
 log = logging.getLogger(__name__)
+
+Listeners = Callable[[str], Sequence[Listener]]
+"""Those who look at the frames of a camera, by its id."""
 
 
 def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) -> None:
@@ -57,13 +66,17 @@ def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) 
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)
+        recorder = _recorder(config, telemetry.boot, inbox)
+        if recorder is not None:
+            stack.callback(recorder.close, LAST_CAPTURES_S)
         agent = Agent(
             config,
-            _runtimes(config, bundle, journal, inbox),
+            _runtimes(config, bundle, journal, inbox, _listeners(recorder)),
             inbox=inbox,
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
+            counters=() if recorder is None else (recorder.totals,),
         )
         stack.enter_context(stop_on_signals(agent))
         telemetry.attach(make_sink(chosen, context))
@@ -85,36 +98,64 @@ def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Report
     return None if journal is None else Reporter(names, journal, outbox)
 
 
+def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
+    """What keeps hard frames; None, and not even imported, when ``[capture]`` is off."""
+    if not config.capture.enabled:
+        return None
+    from edge_agent.captures.recorder import open_recorder
+
+    return open_recorder(config, boot, inbox.put)
+
+
+def _listeners(recorder: Recorder | None) -> Listeners:
+    return lambda camera: [] if recorder is None else [recorder.listener(camera)]
+
+
 def _runtimes(
-    config: Config, bundle: Path | None, journal: Journal | None, inbox: Inbox
+    config: Config,
+    bundle: Path | None,
+    journal: Journal | None,
+    inbox: Inbox,
+    listeners: Listeners,
 ) -> list[ModelRuntime]:
     if bundle is not None:
-        return [_fixed(config, bundle, inbox)]
-    return [_followed(config, model, journal, inbox) for model in config.models]
+        return [_fixed(config, bundle, inbox, listeners)]
+    return [_followed(config, model, journal, inbox, listeners) for model in config.models]
 
 
-def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbox) -> ModelRuntime:
+def _followed(
+    config: Config, model: Model, journal: Journal | None, inbox: Inbox, listeners: Listeners
+) -> ModelRuntime:
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
 
-    return _runtime(config, model, Follower(model.name, config.layout, journal, load), inbox)
+    releases = Follower(model.name, config.layout, journal, load)
+    return _runtime(config, model, releases, inbox, listeners)
 
 
-def _fixed(config: Config, bundle: Path, inbox: Inbox) -> ModelRuntime:
+def _fixed(config: Config, bundle: Path, inbox: Inbox, listeners: Listeners) -> ModelRuntime:
     if len(config.models) != 1:
         names = ", ".join(model.name for model in config.models)
         raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
     model = config.models[0]
-    return _runtime(config, model, FixedRelease(lambda: load_release(config, model, bundle)), inbox)
+    releases = FixedRelease(lambda: load_release(config, model, bundle))
+    return _runtime(config, model, releases, inbox, listeners)
 
 
-def _runtime(config: Config, model: Model, releases: Releases, inbox: Inbox) -> ModelRuntime:
+def _runtime(
+    config: Config, model: Model, releases: Releases, inbox: Inbox, listeners: Listeners
+) -> ModelRuntime:
     holder = releases.holder
     cameras = []
     for camera in config.cameras:
         if camera.model == model.name:
             judge = Judge(
-                camera, config.gate, holder, inbox.put, detections=config.metrics.detections
+                camera,
+                config.gate,
+                holder,
+                inbox.put,
+                detections=config.metrics.detections,
+                listeners=listeners(camera.id),
             )
             cameras.append(CameraWorker(camera, judge, holder.wait, inbox.put))
     return ModelRuntime(model.name, releases, cameras)
