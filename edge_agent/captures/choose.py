@@ -81,15 +81,15 @@ class Chooser:
             self._release = release
         history = self._rare
         reported = int(np.count_nonzero(detections[:, 4] > confidence))
-        found = {int(number) for number in detections[:reported, 5].tolist()} if reported else ()
-        frames = history.frames
-        rare = history.update(found)
+        found = set(detections[:reported, 5].tolist()) if reported else ()
+        rare = history.update(map(int, found))
         if not rare:
             return []
         rarest = min(rare, key=history.share)
-        share = history.share(rarest)
-        text = f"{classes[rarest]} is in {share:.2%} of the last {frames} frames"
-        return [Why(RARE, text, {"class": classes[rarest], "share": share, "frames": frames})]
+        share, frames = history.share(rarest), history.frames
+        text = f"{classes[rarest]} is in {share * 100:.2g} % of the last {frames} frames"
+        evidence: Evidence = {"class": classes[rarest], "share": share, "frames": frames}
+        return [Why(RARE, text, evidence)]
 
 
 def uncertain(

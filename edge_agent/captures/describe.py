@@ -1,55 +1,90 @@
-"""From what the agent holds in memory to plain values that outlive the frame and its release."""
+"""From what the agent holds in memory to a record that outlives the frame and its release."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from edge_agent.captures.record import Box, FrameId, GateScores, Release
+import numpy as np
+
+from edge_agent.captures.reasons import Why
+from edge_agent.captures.record import Box, FrameId, GateScores, Record, Release
 from edge_agent.metrics import numbers
 
 if TYPE_CHECKING:
+    from edge_agent.bundle import Manifest
+    from edge_agent.captures.masks import Hidden
     from edge_agent.detection.decode import Floats
     from edge_agent.gate import Verdict
-    from edge_agent.loop.loaded import Loaded
     from edge_agent.sources import Frame
 
 _BOX_DECIMALS = 3
 _SCORE_DECIMALS = 6
 
 
-def frame_id(frame: Frame, device: str, boot: str) -> FrameId:
-    """Which frame it is, in the whole fleet."""
-    return FrameId(device, frame.camera, boot, frame.seq, round(frame.captured_at, 3))
+@dataclass(frozen=True, eq=False)
+class Pick:
+    """A frame that is to be kept, as the camera's thread hands it over: no work was done on it yet.
+
+    Attributes:
+        also: other reasons that applied.
+        detections: a copy, down to the floor; None when there was no inference.
+        manifest, model, digest: of the release; the release itself may be gone when this is read.
+        hidden: pixels to blacken, None for none.
+        at: monotonic seconds.
+    """
+
+    frame: Frame
+    why: Why
+    also: tuple[str, ...]
+    detections: Floats | None
+    verdict: Verdict | None
+    manifest: Manifest
+    model: str
+    digest: str
+    hidden: Hidden | None
+    at: float
 
 
-def release_of(loaded: Loaded) -> Release:
-    """What must be known of a release when it is gone."""
-    manifest = loaded.bundle.manifest
-    return Release(
-        model=loaded.model,
-        version=manifest.version,
-        digest=manifest.digest,
-        classes=manifest.classes,
-        confidence=manifest.decode.confidence,
-        floor=manifest.decode.floor,
+def describe(pick: Pick, *, device: str, boot: str) -> Record:
+    """What the sidecar says of it."""
+    frame, manifest = pick.frame, pick.manifest
+    height, width = frame.image.shape[:2]
+    return Record(
+        frame=FrameId(device, frame.camera, boot, frame.seq, round(frame.captured_at, 3)),
+        release=Release(
+            model=pick.model,
+            version=manifest.version,
+            digest=pick.digest,
+            classes=manifest.classes,
+            confidence=manifest.decode.confidence,
+            floor=manifest.decode.floor,
+        ),
+        reason=pick.why.reason,
+        also=pick.also,
+        text=pick.why.text,
+        evidence=pick.why.evidence,
+        width=width,
+        height=height,
+        masked=pick.hidden is not None,
+        detections=None if pick.detections is None else _boxes(pick.detections),
+        gate=None if pick.verdict is None else _gate(pick.verdict),
     )
 
 
-def boxes(detections: Floats) -> tuple[Box, ...]:
-    """(n, 6) float32 rows as plain numbers; the array may be used again for the next frame."""
+def _boxes(detections: Floats) -> tuple[Box, ...]:
+    """(n, 6) float32 rows as plain numbers, with no more digits than they are worth."""
+    values = detections.astype(np.float64)
+    sides = np.round(values[:, :4], _BOX_DECIMALS).tolist()
+    scores = np.round(values[:, 4], _SCORE_DECIMALS).tolist()
     return tuple(
-        (
-            *(round(side, _BOX_DECIMALS) for side in row[:4]),
-            round(row[4], _SCORE_DECIMALS),
-            int(row[5]),
-        )
-        for row in detections.tolist()
+        (*box, score, int(number))
+        for box, score, number in zip(sides, scores, values[:, 5], strict=True)
     )
 
 
-def gate_scores(verdict: Verdict) -> GateScores:
+def _gate(verdict: Verdict) -> GateScores:
     """Every number of a verdict, by name."""
     checks = {check.name: check.value for check in getattr(verdict, "checks", ())}
     scores = numbers({"ssim": verdict.ssim, **asdict(verdict.statistics), **checks})
-    return GateScores(verdict.passed, verdict.text, scores)
+    return GateScores(verdict.passed, verdict.text, {k: float(v) for k, v in scores.items()})

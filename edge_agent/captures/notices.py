@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from edge_agent.captures.reasons import FAILED, FULL, STUCK
-from edge_agent.captures.record import Record
+from edge_agent.captures.reasons import FAILED, FULL, STUCK, Why
 from edge_agent.checked import plural
 from edge_agent.metrics import Message, event
 
@@ -26,16 +25,16 @@ class Notices:
         self._taken: Counter[str] = Counter()
         self._told_at: float | None = None
 
-    def taken(self, name: str, record: Record, now: float) -> list[Message]:
+    def taken(self, name: str, camera: str, why: Why, now: float) -> list[Message]:
         """A frame is on the disk."""
         with self._lock:
             messages = []
             if self._trouble:
                 self._trouble = ""
                 messages.append(event("capture.restored", "info", "frames are kept again"))
-            self._taken[record.reason] += 1
+            self._taken[why.reason] += 1
             if self._told_at is None or now - self._told_at >= TAKEN_EVERY_S:
-                messages.append(self._tell_taken(name, record))
+                messages.append(self._tell_taken(name, camera, why))
                 self._told_at = now
             return messages
 
@@ -48,7 +47,7 @@ class Notices:
             severity = "warning" if refusal == FULL else "error"
             return [event(_KINDS[refusal], severity, f"frames are not kept: {text}")]
 
-    def _tell_taken(self, name: str, record: Record) -> Message:
+    def _tell_taken(self, name: str, camera: str, why: Why) -> Message:
         counts = dict(sorted(self._taken.items()))
         self._taken.clear()
         listed = ", ".join(f"{count} {reason}" for reason, count in counts.items())
@@ -56,9 +55,9 @@ class Notices:
         return event(
             "capture.taken",
             "info",
-            text + record.text,
-            camera=record.frame.camera,
-            reason=record.reason,
+            text + why.text,
+            camera=camera,
+            reason=why.reason,
             capture=name,
             **{f"taken_{reason}": count for reason, count in counts.items()},
         )

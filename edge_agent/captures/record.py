@@ -49,7 +49,7 @@ class GateScores:
 
     passed: bool
     text: str
-    scores: Mapping[str, float | int]
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,11 @@ def _release(fields: Fields) -> Release:
 
 
 def _gate(fields: Fields) -> GateScores:
+    scores = fields.table("scores")
     gate = GateScores(
         passed=fields.boolean("passed"),
         text=fields.text("text"),
-        scores={k: v for k, v in _scalars(fields, "scores").items() if not isinstance(v, str)},
+        scores={name: scores.number(name) for name in scores.names()},
     )
     fields.close()
     return gate
@@ -203,10 +204,15 @@ def _gate(fields: Fields) -> GateScores:
 
 def _scalars(fields: Fields, name: str) -> dict[str, float | int | str]:
     """A free table of numbers and texts."""
-    values = fields.mapping(name)
-    for key, value in values.items():
-        if not isinstance(value, (int, float, str)) or isinstance(value, bool):
-            fields.fault(f"{name}.{key}", "should be a number or a text")
+    table = fields.table(name)
+    values: dict[str, float | int | str] = {}
+    for key, value in fields.mapping(name).items():
+        if isinstance(value, str):
+            values[key] = table.text(key)
+        elif isinstance(value, int):
+            values[key] = table.integer(key)
+        else:
+            values[key] = table.number(key)
     return values
 
 
@@ -219,4 +225,4 @@ def _detections(fields: Fields, classes: int) -> tuple[Box, ...] | None:
             fields.fault("detections", f"{[x0, y0, x1, y1, score]} is not a box with a score")
         if number != int(number) or not 0 <= number < classes:
             fields.fault("detections", f"{number:g} is not a class, there are {classes}")
-    return boxes
+    return tuple((*box[:5], int(box[5])) for box in boxes)

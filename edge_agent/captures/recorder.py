@@ -6,19 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_agent.captures.choose import Chooser
 from edge_agent.captures.counts import Counts
-from edge_agent.captures.describe import boxes, frame_id, gate_scores, release_of
+from edge_agent.captures.describe import Pick, describe
 from edge_agent.captures.disk import Folder
 from edge_agent.captures.limits import Limits
 from edge_agent.captures.masks import Mask, visible
 from edge_agent.captures.notices import Notices
 from edge_agent.captures.reasons import ERROR, REASONS, STUCK, Evidence, Why
-from edge_agent.captures.record import Record
 from edge_agent.captures.store import Opened, Store
-from edge_agent.captures.writer import STUCK_S, Encoding, Job, Outcome, Writer
+from edge_agent.captures.writer import STUCK_S, Encoding, Outcome, Writer
 from edge_agent.checked import plural
 from edge_agent.metrics import Message
 
@@ -55,7 +55,6 @@ class Recorder:
         self._settings = settings
         self._store = store
         self._tell = tell
-        self._device = device
         self._boot = boot
         self._clock = clock
         self._counts = Counts()
@@ -72,6 +71,7 @@ class Recorder:
         self._writer = Writer(
             store,
             Encoding(suffix, settings.quality),
+            describe=partial(describe, device=device, boot=boot),
             opened=self._opened,
             done=self._done,
             clock=clock,
@@ -172,21 +172,21 @@ class Recorder:
     ) -> bool:
         mask = self._masks.get(seen.frame.camera)
         height, width = seen.frame.image.shape[:2]
-        record = Record(
-            frame=frame_id(seen.frame, self._device, self._boot),
-            release=release_of(seen.loaded),
-            reason=why.reason,
+        loaded = seen.loaded
+        pick = Pick(
+            frame=seen.frame,
+            why=why,
             also=also,
-            text=why.text,
-            evidence=why.evidence,
-            width=width,
-            height=height,
-            masked=mask is not None,
-            detections=None if detections is None else boxes(detections),
-            gate=None if seen.verdict is None else gate_scores(seen.verdict),
+            # The detector may use its array again for the next frame.
+            detections=None if detections is None else detections.copy(),
+            verdict=seen.verdict,
+            manifest=loaded.bundle.manifest,
+            model=loaded.model,
+            digest=loaded.digest,
+            hidden=None if mask is None else mask.of(height, width),
+            at=now,
         )
-        hidden = None if mask is None else mask.of(height, width)
-        refusal = self._writer.put(Job(seen.frame.image, hidden, record, now))
+        refusal = self._writer.put(pick)
         if refusal:
             self._not_kept(refusal, why.reason, now)
         if refusal == STUCK:
@@ -206,17 +206,15 @@ class Recorder:
         if found.cleared:
             log.warning("captures: cleared away %s", plural(found.cleared, "half-written file"))
 
-    def _done(self, job: Job, outcome: Outcome) -> None:
-        """Called by the writer after each job."""
-        record = job.record
+    def _done(self, pick: Pick, outcome: Outcome) -> None:
+        """Called by the writer after each frame."""
         self._counts.kept, self._counts.size = self._store.count, self._store.size
         if not outcome.refusal:
-            self._counts.take(record.reason)
-            self._send(
-                self._notices.taken(outcome.text, record, self._clock()), record.release.version
-            )
+            self._counts.take(pick.why.reason)
+            messages = self._notices.taken(outcome.text, pick.frame.camera, pick.why, self._clock())
+            self._send(messages, pick.manifest.version)
             return
-        self._not_kept(outcome.refusal, record.reason, job.at)
+        self._not_kept(outcome.refusal, pick.why.reason, pick.at)
         if outcome.refusal == ERROR:
             log.error("captures: a frame was not kept: %s", outcome.text)
         else:

@@ -50,11 +50,15 @@ class Ring:
         self._by_reason[item.reason].remove(item)
         self.size -= item.size
 
-    def victims(self, size: int) -> list[Kept] | None:
+    def victims(self, size: int, incoming: str) -> list[Kept] | None:
         """Those that have to go to free ``size`` bytes; None when all together are too few.
 
         The oldest one of the reason that has the most goes first, so that what is plentiful never
         drives out what is rare.
+
+        Args:
+            size: bytes.
+            incoming: the reason of the one that they go for; it counts as one of its kind.
         """
         if size > self.size:
             return None
@@ -62,7 +66,7 @@ class Ring:
         chosen: list[Kept] = []
         freed = 0
         while freed < size:
-            reason = self._plentiful(left)
+            reason = self._plentiful(left, incoming)
             items = self._by_reason[reason]
             victim = items[len(items) - left[reason]]
             left[reason] -= 1
@@ -70,12 +74,12 @@ class Ring:
             chosen.append(victim)
         return chosen
 
-    def _plentiful(self, left: Mapping[str, int]) -> str:
+    def _plentiful(self, left: Mapping[str, int], incoming: str) -> str:
         """The reason with the most left; of equals, the one whose oldest is the oldest."""
 
         def rank(reason: str) -> tuple[int, int]:
             items = self._by_reason[reason]
-            return left[reason], -items[len(items) - left[reason]].number
+            return left[reason] + (reason == incoming), -items[len(items) - left[reason]].number
 
         return max((reason for reason, count in left.items() if count), key=rank)
 

@@ -134,7 +134,7 @@ class Store:
         names = (f"{name}.json", f"{name}.{suffix}")
         sidecar = Sidecar(names[1], len(picture), record).to_bytes()
         size = on_disk(len(picture)) + on_disk(len(sidecar))
-        self._make_room(size)
+        self._make_room(size, record.reason)
         self._number = number
         try:
             self._disk.write(names[1], picture)
@@ -155,10 +155,10 @@ class Store:
         except (OSError, StorageError):
             return
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, size: int, reason: str) -> None:
         free = self._disk.free()
         lacking = max(self._ring.size + size - self._most, size + self._reserve - free, 0)
-        victims = self._ring.victims(lacking)
+        victims = self._ring.victims(lacking, reason)
         if size > self._most or victims is None:
             raise NoRoomError(
                 f"no room for {size / 1e6:.1f} MB: captures take {self._ring.size / 1e6:.1f} of"

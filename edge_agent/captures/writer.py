@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import cv2
 
-from edge_agent.captures.masks import Hidden, blacken
+from edge_agent.captures.describe import Pick
+from edge_agent.captures.masks import blacken
 from edge_agent.captures.reasons import BUSY, ERROR, FAILED, FULL, STUCK
 from edge_agent.captures.record import Record
 from edge_agent.captures.store import NoRoomError, Opened, Store
@@ -50,23 +51,8 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A frame to keep.
-
-    Attributes:
-        hidden: pixels to blacken, None for none.
-        at: monotonic seconds at which it was accepted.
-    """
-
-    image: Image
-    hidden: Hidden | None
-    record: Record
-    at: float
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """What became of a pick.
 
     Attributes:
         refusal: "" when it is on the disk, else ``full``, ``failed`` or ``error``.
@@ -83,8 +69,9 @@ class Writer:
     Args:
         store: opened by the thread, again after it refused.
         encoding: of the pictures.
+        describe: makes the record of a pick.
         opened: told once what the store held.
-        done: told what became of each job.
+        done: told what became of each pick.
         clock: monotonic seconds.
     """
 
@@ -93,17 +80,19 @@ class Writer:
         store: Store,
         encoding: Encoding,
         *,
+        describe: Callable[[Pick], Record],
         opened: Callable[[Opened], None],
-        done: Callable[[Job, Outcome], None],
+        done: Callable[[Pick, Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._encoding = encoding
+        self._describe = describe
         self._opened = opened
         self._done = done
         self._clock = clock
         self._changed = threading.Condition()
-        self._jobs: deque[Job] = deque()
+        self._picks: deque[Pick] = deque()
         self._waiting_bytes = 0
         self._busy_since: float | None = None
         self._closing = False
@@ -111,20 +100,20 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="captures", daemon=True)
 
     def start(self) -> None:
-        """Begin: open the store, then wait for jobs."""
+        """Begin: open the store, then wait for picks."""
         self._busy_since = self._clock()
         self._thread.start()
 
-    def put(self, job: Job) -> str:
-        """Take a job without waiting; "", or ``busy`` or ``stuck`` when there is no room for it."""
+    def put(self, pick: Pick) -> str:
+        """Take a frame without waiting; ``busy`` or ``stuck`` when there is no room, else ""."""
         with self._changed:
-            size = self._waiting_bytes + job.image.nbytes
-            crowded = len(self._jobs) >= WAITING_FRAMES or size > WAITING_BYTES
-            if self._closing or (self._jobs and crowded):
+            size = self._waiting_bytes + pick.frame.image.nbytes
+            crowded = len(self._picks) >= WAITING_FRAMES or size > WAITING_BYTES
+            if self._closing or (self._picks and crowded):
                 since = self._busy_since
                 stuck = since is not None and self._clock() - since >= STUCK_S
                 return STUCK if stuck else BUSY
-            self._jobs.append(job)
+            self._picks.append(pick)
             self._waiting_bytes = size
             self._changed.notify()
             return ""
@@ -139,21 +128,21 @@ class Writer:
 
     def _run(self) -> None:
         _lower_priority()
-        with suppress(OSError, StorageError):  # told with the first job that it costs
+        with suppress(OSError, StorageError):  # told with the first frame that it costs
             self._open()
-        while (job := self._next()) is not None:
-            self._done(job, self._work(job))
+        while (pick := self._next()) is not None:
+            self._done(pick, self._work(pick))
 
-    def _next(self) -> Job | None:
+    def _next(self) -> Pick | None:
         with self._changed:
             self._busy_since = None
-            self._changed.wait_for(lambda: self._jobs or self._closing)
-            if not self._jobs:
+            self._changed.wait_for(lambda: self._picks or self._closing)
+            if not self._picks:
                 return None
-            job = self._jobs.popleft()
-            self._waiting_bytes -= job.image.nbytes
+            pick = self._picks.popleft()
+            self._waiting_bytes -= pick.frame.image.nbytes
             self._busy_since = self._clock()
-            return job
+            return pick
 
     def _open(self) -> None:
         if not self._ready:
@@ -161,12 +150,13 @@ class Writer:
             self._ready = True
             self._opened(found)
 
-    def _work(self, job: Job) -> Outcome:
+    def _work(self, pick: Pick) -> Outcome:
         try:
             self._open()
-            image = job.image if job.hidden is None else blacken(job.image, job.hidden)
-            data = self._encoding.encode(image)
-            name = self._store.add(data, self._encoding.suffix, job.record, at=time.time())
+            image = pick.frame.image
+            shown = image if pick.hidden is None else blacken(image, pick.hidden)
+            data, record = self._encoding.encode(shown), self._describe(pick)
+            name = self._store.add(data, self._encoding.suffix, record, at=time.time())
         except NoRoomError as error:
             return Outcome(FULL, str(error))
         except (StorageError, OSError) as error:
