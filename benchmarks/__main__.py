@@ -13,6 +13,7 @@ import cv2
 
 from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
+from benchmarks.captures import capture_us
 from benchmarks.export import export, subject
 from benchmarks.eyes import gate_ms, ssim_full_ms
 from benchmarks.process import whole_process
@@ -29,6 +30,7 @@ def measure(bundle: Bundle, folder: Path, python: str, rounds: int) -> list[Row]
         ssim_full_ms(rounds=2 * rounds),
         gate_ms(rounds=2 * rounds),
         overhead_ms(bundle, _fresh(folder, "overhead"), rounds=rounds),
+        *capture_us(bundle, _fresh(folder, "captures"), rounds=rounds),
         *whole_process(bundle, _fresh(folder, "process"), python, rounds=min(rounds, 5)),
         *builder_rows(bundle, folder, python, rounds),
     ]

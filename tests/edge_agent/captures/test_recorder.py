@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 from dataclasses import replace
@@ -10,65 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_agent.captures.record import parse
-from edge_agent.captures.recorder import Recorder
-from edge_agent.captures.store import Store
-from edge_agent.captures.writer import STUCK_S, WAITING_FRAMES
-from edge_agent.config import parse as parse_config
 from edge_agent.sources.folder import read_picture
-from tests.bundles import make_bundle
-from tests.edge_agent.captures.simulator import Frames, SimulatedDisk, rows, verdict
-
-DIRTY = verdict(passed=False, text="lens blurred")
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory):
-    return make_bundle(tmp_path_factory.mktemp("captures") / "v1")
-
-
-class Scene:
-    """A recorder on a simulated disk, with a clock that a test moves."""
-
-    def __init__(self, bundle, disk=None, *, start=True, **capture):
-        defaults = {"enabled": True, "baseline_per_hour": 0, "spacing_s": 0, "reserve_mb": 0}
-        document = {
-            "device": {"id": "cell-3"},
-            "model": [{"name": "tiny"}],
-            "camera": [{"id": "top", "source": "dir:x", "model": "tiny"}],
-            "capture": defaults | {"per_minute": 1000} | capture,
-        }
-        config = parse_config(document, bundle.root / "agent.toml").capture
-        self.disk = disk or SimulatedDisk()
-        self.now = 1000.0
-        self.told = []
-        store = Store(self.disk, most_bytes=int(config.max_mb * 1e6), reserve_bytes=0)
-        self.recorder = Recorder(
-            config,
-            store,
-            lambda message, version: self.told.append((message.payload, version)),
-            device="cell-3",
-            boot="b00c",
-            clock=lambda: self.now,
-        )
-        self.frames = Frames(bundle)
-        self.listen = self.recorder.listener("top")
-        if start:
-            self.recorder.start()
-
-    def settle(self):
-        """Wait until everything that waits is written."""
-        self.recorder.close(20.0)
-
-    def total(self, name):
-        return self.recorder.totals()[f"captures_{name}_total"]
-
-    def kinds(self):
-        return [payload["kind"] for payload, _ in self.told]
-
-    def sidecars(self):
-        names = sorted(name for name in self.disk.files if name.endswith(".json"))
-        return [parse(self.disk.files[name], name) for name in names]
+from tests.edge_agent.captures.scene import DIRTY, Scene, wait_for
+from tests.edge_agent.captures.simulator import rows, verdict
 
 
 def test_a_hard_frame_becomes_a_picture_and_a_sidecar(bundle, tmp_path):
@@ -160,100 +103,6 @@ def test_what_was_kept_before_the_restart_counts_for_the_day(bundle):
     assert again.recorder.totals()["captures_kept"] == 4
 
 
-class TestTheDisk:
-    """Hanging, full, read-only: counted by name, told once, and no frame waits."""
-
-    def test_a_hanging_disk_costs_captures_and_no_time(self, bundle):
-        """First frames wait in memory, then they are busy, then the disk is called stuck."""
-        scene = Scene(bundle)
-        with scene.disk.hanging():
-            began = time.monotonic()
-            for _ in range(WAITING_FRAMES + 30):
-                scene.listen(scene.frames.seen(said=DIRTY))
-            assert time.monotonic() - began < 1.0
-            assert scene.total("refused_busy") in (29, 30)  # one may be in the writer's hands
-            scene.now += STUCK_S + 1
-            for _ in range(5):
-                scene.listen(scene.frames.seen(said=DIRTY))
-            assert scene.total("refused_stuck") == 5
-            assert scene.kinds() == ["capture.failing"]
-            assert "has not answered for 10 s" in scene.told[0][0]["text"]
-        scene.settle()
-        assert scene.total("taken_check") in (WAITING_FRAMES, WAITING_FRAMES + 1)
-        assert scene.kinds() == ["capture.failing", "capture.restored", "capture.taken"]
-
-    def test_a_disk_that_hangs_for_good_does_not_hold_the_end(self, bundle, caplog):
-        """Closing gives up after its time and says so."""
-        scene = Scene(bundle)
-        with scene.disk.hanging():
-            scene.listen(scene.frames.seen(said=DIRTY))
-            began = time.monotonic()
-            with caplog.at_level(logging.WARNING):
-                scene.recorder.close(0.05)
-            assert time.monotonic() - began < 2.0
-            assert "the disk is slow" in caplog.text
-            scene.listen(scene.frames.seen(said=DIRTY))
-            assert scene.total("refused_busy") == 1
-        scene.settle()
-
-    def test_a_full_disk_is_one_event_until_there_is_room(self, bundle):
-        """Each frame is counted; the event says what to do."""
-        scene = Scene(bundle, SimulatedDisk(capacity=4096), per_day=2, reason_share=1.0)
-        for number in range(WAITING_FRAMES):
-            scene.listen(scene.frames.seen(said=DIRTY))
-            wait_for(lambda number=number: scene.total("refused_full") == number + 1)
-        assert scene.total("refused_day") == 0, "what is not kept does not cost the day"
-        assert scene.kinds() == ["capture.full"]
-        scene.disk.capacity = 1 << 30
-        scene.listen(scene.frames.seen(said=DIRTY))
-        scene.settle()
-        assert scene.kinds() == ["capture.full", "capture.restored", "capture.taken"]
-        event = scene.told[0][0]
-        assert event["severity"] == "warning" and "free space" in event["text"]
-
-    @pytest.mark.parametrize(
-        ("number", "words"), [(errno.EROFS, "read-only"), (errno.EIO, "reports an error")]
-    )
-    def test_a_disk_that_refuses_is_one_event(self, bundle, number, words):
-        """Another name than full, because another thing is to be done."""
-        scene = Scene(bundle)
-        scene.disk.refusal = number
-        for _ in range(3):
-            scene.listen(scene.frames.seen(said=DIRTY))
-        scene.settle()
-        assert (scene.total("refused_failed"), scene.total("taken_check")) == (3, 0)
-        assert scene.kinds() == ["capture.failing"]
-        assert words in scene.told[0][0]["text"] and scene.told[0][0]["severity"] == "error"
-
-    def test_a_disk_that_is_not_there_at_the_start_is_tried_again(self, bundle):
-        """The folder cannot be opened; later it can."""
-        disk = SimulatedDisk()
-        disk.files["00000001_top_check.jpg"] = b"half"
-        disk.refusal = errno.EROFS
-        scene = Scene(bundle, disk)
-        scene.listen(scene.frames.seen(said=DIRTY))
-        scene.settle()
-        assert scene.total("refused_failed") == 1
-        disk.refusal = 0
-        again = Scene(bundle, disk)
-        again.listen(again.frames.seen(said=DIRTY))
-        again.settle()
-        assert sorted(disk.files) == ["00000002_top_check.jpg", "00000002_top_check.json"]
-
-    def test_frames_in_memory_are_few(self, bundle):
-        """Large frames: the bytes that wait are limited, one always may."""
-        scene = Scene(bundle, start=False)
-        scene.frames.size = (2160, 3840)
-        with scene.disk.hanging():
-            scene.recorder.start()
-            scene.disk.entered.acquire()
-            for _ in range(4):
-                scene.listen(scene.frames.seen(said=DIRTY))
-            assert scene.total("refused_busy") == 3
-        scene.settle()
-        assert scene.total("taken_check") == 1
-
-
 def test_events_of_taken_frames_are_few(bundle):
     """One at once, then one a minute with what came meanwhile."""
     scene = Scene(bundle)
@@ -269,14 +118,6 @@ def test_events_of_taken_frames_are_few(bundle):
     assert second["text"].startswith("6 frames kept (3 check, 3 uncertain); last 00000007")
     assert (second["taken_check"], second["taken_uncertain"], second["camera"]) == (3, 3, "top")
     assert scene.told[0][1] == bundle.manifest.version
-
-
-def wait_for(condition, timeout_s=10.0):
-    """Until another thread has done its part."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 class TestMasks:
