@@ -93,6 +93,8 @@ def read(folder: Path, wanted: Callable[[Capture], bool]) -> Shelf:
         try:
             capture = _read(number, path)
         except StorageError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise  # it is so for all of them, and none of them is damaged
             pictures = (path.with_suffix(f".{suffix}") for suffix in ("jpg", "png"))
             damaged.append(Damaged(number, (path, *pictures), str(error)))
         else:

@@ -14,10 +14,10 @@ from typing import Any
 from edge_agent.captures.export.dataset import Box, Dataset, Format, Item
 
 _IMPORT = """\
-CVAT: make a task of images/, then Actions -> Upload annotations -> COCO 1.0:
-      annotations/instances_default.json.
-FiftyOne: Dataset.from_dir(dataset_type=fiftyone.types.COCODetectionDataset,
-      data_path="images", labels_path="annotations/instances_default.json")
+CVAT: make a task of the pictures in images/ with labels of the same names, then Actions ->
+   Upload annotations -> COCO 1.0: annotations/instances_default.json.
+FiftyOne: fiftyone.Dataset.from_dir(".", fiftyone.types.COCODetectionDataset, data_path="images",
+   labels_path="annotations/instances_default.json")
 """
 
 

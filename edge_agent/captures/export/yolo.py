@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from edge_agent.captures.export.dataset import PICTURES, Box, Dataset, Format, Item
 
 _IMPORT = """\
-Train on it or validate with it as it is:  yolo train data=data.yaml model=...
-(train and val are the same pictures; the boxes are a model's until somebody corrects them).
-Label Studio: label-studio-converter import yolo -i . -o tasks.json
-CVAT: upload images/, then labels/ as "Ultralytics YOLO Detection".
+ultralytics: yolo train data=data.yaml model=...
+   (train and val are the same pictures; the boxes are a model's until somebody corrects them)
+Label Studio: label-studio-converter import yolo -i . -o tasks.json --out-type predictions
 """
 
 

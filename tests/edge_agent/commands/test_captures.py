@@ -187,14 +187,19 @@ def test_a_damaged_capture_can_be_removed(device, capsys):
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read and remove everything")
-def test_a_folder_of_somebody_else_s(device, capsys):
-    """Permission is a clear line of its own."""
-    device.config.captures.chmod(0o500)
+@pytest.mark.parametrize(
+    ("path", "arguments"), [(".", ["remove", "--all"]), ("00000001_top_uncertain.json", ["list"])]
+)
+def test_what_is_somebody_else_s(device, capsys, path, arguments):
+    """Permission is a clear line of its own, not a damaged capture."""
+    place = device.config.captures / path
+    place.chmod(0o500 if place.is_dir() else 0)
     try:
-        code, _, err = outcome(["remove", "-c", device.config_path, "--all"], capsys)
-        assert code == 8 and "permission denied" in err
+        command, *rest = arguments
+        code, _, err = outcome([command, "-c", device.config_path, *rest], capsys)
+        assert code == 8 and "permission denied" in err and len(err.splitlines()) == 1
     finally:
-        device.config.captures.chmod(0o700)
+        place.chmod(0o700)
 
 
 @pytest.mark.parametrize(
