@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from edge_agent.detection.decode import Floats
     from edge_agent.gate import Verdict
 
+    Limit = float | Floats
+    """Score above which boxes are reported: of all classes, or (classes,) float32."""
+
 
 class Chooser:
     """The rules for one camera, with what they remember from frame to frame.
@@ -43,7 +46,7 @@ class Chooser:
         verdict: Verdict | None,
         detections: Floats | None,
         *,
-        confidence: float,
+        limit: Limit,
         classes: Sequence[str],
         release: str,
         now_s: float,
@@ -54,7 +57,7 @@ class Chooser:
             verdict: the gate's, None without a gate.
             detections: (n, 6) float32 down to the floor, best first; None when there was no
                 inference.
-            confidence: the score above which boxes are reported.
+            limit: the score above which boxes are reported, of all classes or of each one's own.
             classes: names by id.
             release: digest; the history of rare classes begins anew with another one.
             now_s: monotonic seconds.
@@ -67,22 +70,19 @@ class Chooser:
             if self._check:
                 whys.append(failed_check(verdict))
         elif detections is not None:
+            beyond = detections[:, 4] - limits(detections, limit)
             if self._rare_share:
-                whys += self._rare_classes(detections, confidence, classes, release)
+                whys += self._rare_classes(detections[beyond > 0, 5], classes, release)
             if self._near is not None:
-                whys += uncertain(detections, confidence, self._near, classes)
+                whys += uncertain(detections, beyond, self._near, classes)
         return whys
 
-    def _rare_classes(
-        self, detections: Floats, confidence: float, classes: Sequence[str], release: str
-    ) -> list[Why]:
+    def _rare_classes(self, reported: Floats, classes: Sequence[str], release: str) -> list[Why]:
         if self._rare is None or release != self._release:
             self._rare = RareClasses(len(classes), self._history, self._rare_share)
             self._release = release
         history = self._rare
-        reported = int(np.count_nonzero(detections[:, 4] > confidence))
-        found = set(detections[:reported, 5].tolist()) if reported else ()
-        rare = history.update(map(int, found))
+        rare = history.update(map(int, set(reported.tolist())))
         if not rare:
             return []
         rarest = min(rare, key=history.share)
@@ -92,36 +92,42 @@ class Chooser:
         return [Why(RARE, text, evidence)]
 
 
-def uncertain(
-    detections: Floats, confidence: float, near: float, classes: Sequence[str]
-) -> list[Why]:
-    """A score nearer to the confidence than ``near`` is a box that could as well be none.
+def limits(detections: Floats, limit: Limit) -> Limit:
+    """The limit of each of (n, 6) detections; one number where it is the same for all."""
+    return limit if isinstance(limit, float) else limit[detections[:, 5].astype(np.intp)]
+
+
+def uncertain(detections: Floats, beyond: Floats, near: float, classes: Sequence[str]) -> list[Why]:
+    """A score nearer to its limit than ``near`` is a box that could as well be none.
 
     Args:
-        detections: (n, 6) float32, best first.
-        confidence: the score above which boxes are reported.
+        detections: (n, 6) float32.
+        beyond: (n,) float32, how far each score is above its limit.
         near: distance of scores, exclusive.
         classes: names by id.
     """
-    scores = detections[:, 4]
-    first = int(np.count_nonzero(scores >= confidence + near))
-    last = int(np.count_nonzero(scores > confidence - near))
-    if first == last:
+    distance = np.abs(beyond)
+    boxes = int(np.count_nonzero(distance < near))
+    if not boxes:
         return []
-    nearest = first + int(np.argmin(np.abs(scores[first:last] - confidence)))
-    score, name = float(scores[nearest]), classes[int(detections[nearest, 5])]
-    text = f"{name} {score:.2f}, the threshold is {confidence:.2f}"
+    nearest = int(np.argmin(distance))
+    score, name = float(detections[nearest, 4]), classes[int(detections[nearest, 5])]
+    limit = round(score - float(beyond[nearest]), 4)
     evidence: Evidence = {
         "class": name,
         "score": round(score, 6),
-        "confidence": confidence,
-        "boxes": last - first,
+        "threshold": limit,
+        "boxes": boxes,
     }
-    return [Why(UNCERTAIN, text, evidence)]
+    return [Why(UNCERTAIN, f"{name} {score:.2f}, the threshold is {limit:.2f}", evidence)]
 
 
 def failed_check(verdict: Verdict) -> Why:
     """The input check's own words, and the names of the checks that failed where it has several."""
-    failed = [check.name for check in getattr(verdict, "checks", ()) if not check.passed]
+    failed = [
+        check.name
+        for check in getattr(verdict, "checks", ())
+        if check.failed and check.action != "pass"
+    ]
     evidence: Evidence = {"checks": ", ".join(failed)} if failed else {}
     return Why(CHECK, verdict.text, evidence)

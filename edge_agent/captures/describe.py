@@ -13,6 +13,7 @@ from edge_agent.metrics import numbers
 
 if TYPE_CHECKING:
     from edge_agent.bundle import Manifest
+    from edge_agent.captures.choose import Limit
     from edge_agent.captures.masks import Hidden
     from edge_agent.detection.decode import Floats
     from edge_agent.gate import Verdict
@@ -29,6 +30,7 @@ class Pick:
     Attributes:
         also: other reasons that applied.
         detections: a copy, down to the floor; None when there was no inference.
+        limit: the score above which boxes are reported, of all classes or of each one's own.
         manifest, model, digest: of the release; the release itself may be gone when this is read.
         hidden: pixels to blacken, None for none.
         at: monotonic seconds.
@@ -39,6 +41,7 @@ class Pick:
     also: tuple[str, ...]
     detections: Floats | None
     verdict: Verdict | None
+    limit: Limit
     manifest: Manifest
     model: str
     digest: str
@@ -58,6 +61,7 @@ def describe(pick: Pick, *, device: str, boot: str) -> Record:
             digest=pick.digest,
             classes=manifest.classes,
             confidence=manifest.decode.confidence,
+            thresholds=_thresholds(pick.limit, manifest),
             floor=manifest.decode.floor,
         ),
         reason=pick.why.reason,
@@ -72,6 +76,18 @@ def describe(pick: Pick, *, device: str, boot: str) -> Record:
     )
 
 
+def _thresholds(limit: Limit, manifest: Manifest) -> dict[str, float]:
+    """Class name -> its own threshold, where it differs from the confidence."""
+    if isinstance(limit, float):
+        return {}
+    own = (round(value, _SCORE_DECIMALS) for value in limit.tolist())
+    return {
+        name: value
+        for name, value in zip(manifest.classes, own, strict=True)
+        if value != manifest.decode.confidence
+    }
+
+
 def _boxes(detections: Floats) -> tuple[Box, ...]:
     """(n, 6) float32 rows as plain numbers, with no more digits than they are worth."""
     values = detections.astype(np.float64)
@@ -84,7 +100,7 @@ def _boxes(detections: Floats) -> tuple[Box, ...]:
 
 
 def _gate(verdict: Verdict) -> GateScores:
-    """Every number of a verdict, by name."""
-    checks = {check.name: check.value for check in getattr(verdict, "checks", ())}
+    """Every number of a verdict, by name; ``check_<name>`` is how far out a check was."""
+    checks = {f"check_{check.name}": check.score for check in getattr(verdict, "checks", ())}
     scores = numbers({"ssim": verdict.ssim, **asdict(verdict.statistics), **checks})
     return GateScores(verdict.passed, verdict.text, {k: float(v) for k, v in scores.items()})

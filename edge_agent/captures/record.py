@@ -33,14 +33,25 @@ class FrameId:
 
 @dataclass(frozen=True)
 class Release:
-    """Which model looked at it; the class names make a capture readable without its bundle."""
+    """Which model looked at it; the class names make a capture readable without its bundle.
+
+    Attributes:
+        confidence: score above which boxes are reported.
+        thresholds: class name -> its own, where this device has another for it.
+        floor: score down to which boxes are kept.
+    """
 
     model: str
     version: int
     digest: str
     classes: tuple[str, ...]
     confidence: float
+    thresholds: Mapping[str, float]
     floor: float
+
+    def threshold(self, box: Box) -> float:
+        """The score above which a box of this class is reported."""
+        return self.thresholds.get(self.classes[int(box[5])], self.confidence)
 
 
 @dataclass(frozen=True)
@@ -179,12 +190,16 @@ def _frame(fields: Fields) -> FrameId:
 
 
 def _release(fields: Fields) -> Release:
+    thresholds = fields.table("thresholds")
     release = Release(
         model=fields.text("model"),
         version=fields.integer("version", least=0),
         digest=fields.text("digest", pattern=r"[0-9a-f]{64}"),
         classes=fields.texts("classes", least=1),
         confidence=fields.number("confidence", least=0.0, most=1.0),
+        thresholds={
+            name: thresholds.number(name, least=0.0, most=1.0) for name in thresholds.names()
+        },
         floor=fields.number("floor", least=0.0, most=1.0),
     )
     fields.close()

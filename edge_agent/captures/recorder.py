@@ -23,8 +23,10 @@ from edge_agent.checked import plural
 from edge_agent.metrics import Message
 
 if TYPE_CHECKING:
+    from edge_agent.captures.choose import Limit
     from edge_agent.config import Capture, Config
     from edge_agent.detection.decode import Floats
+    from edge_agent.loop.loaded import Loaded
     from edge_agent.loop.seen import Listener, Seen
 
 log = logging.getLogger(__name__)
@@ -139,7 +141,7 @@ class Recorder:
         whys = chooser.choose(
             seen.verdict,
             detections,
-            confidence=manifest.decode.confidence,
+            limit=_limit(seen.loaded),
             classes=manifest.classes,
             release=seen.loaded.digest,
             now_s=now,
@@ -180,6 +182,7 @@ class Recorder:
             # The detector may use its array again for the next frame.
             detections=None if detections is None else detections.copy(),
             verdict=seen.verdict,
+            limit=_limit(loaded),
             manifest=loaded.bundle.manifest,
             model=loaded.model,
             digest=loaded.digest,
@@ -237,6 +240,11 @@ class Recorder:
         if not self._stumbled:
             self._stumbled = True
             log.error("captures: a frame was not looked at (%s: %s)", type(error).__name__, error)
+
+
+def _limit(loaded: Loaded) -> Limit:
+    """The score above which this device reports boxes."""
+    return loaded.bundle.manifest.decode.confidence
 
 
 def open_recorder(config: Config, boot: str, tell: Callable[[Message, int], None]) -> Recorder:

@@ -187,7 +187,7 @@ def _document(capture: Capture) -> dict[str, object]:
 def _row(capture: Capture) -> tuple[object, ...]:
     record = capture.record
     release = record.release
-    reported = sum(box[4] > release.confidence for box in record.detections or ())
+    reported = sum(box[4] > release.threshold(box) for box in record.detections or ())
     return (
         capture.number,
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.frame.captured_at)),

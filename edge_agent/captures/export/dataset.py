@@ -114,10 +114,11 @@ def common_classes(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 def _item(capture: Capture, classes: tuple[str, ...], confidence: float | None) -> Item:
     record = capture.record
-    least = record.release.confidence if confidence is None else confidence
     ids = _ids(record.release.classes, classes)
     boxes = []
-    for x0, y0, x1, y1, score, number in record.detections or ():
+    for detection in record.detections or ():
+        x0, y0, x1, y1, score, number = detection
+        least = record.release.threshold(detection) if confidence is None else confidence
         left, right = (min(max(x, 0.0), float(record.width)) for x in (x0, x1))
         top, bottom = (min(max(y, 0.0), float(record.height)) for y in (y0, y1))
         if score > least and left < right and top < bottom:

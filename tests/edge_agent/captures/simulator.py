@@ -99,7 +99,7 @@ def record(camera: str = "top", reason: str = "check", **changes) -> Record:
     """What a sidecar could say."""
     values = {
         "frame": FrameId("cell-3", camera, "b00c", 7, 1_795_558_982.632),
-        "release": Release("defects", 2, "d" * 64, CLASSES, 0.25, 0.05),
+        "release": Release("defects", 2, "d" * 64, CLASSES, 0.25, {}, 0.05),
         "reason": reason,
         "also": (),
         "text": "lens blurred",

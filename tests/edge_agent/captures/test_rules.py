@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_agent.captures.baseline import Baseline
-from edge_agent.captures.choose import Chooser, failed_check, uncertain
+from edge_agent.captures.choose import Chooser, failed_check, limits, uncertain
 from edge_agent.captures.rare import BLOCKS, RareClasses
 from edge_agent.captures.reasons import REASONS
 from edge_agent.config import parse
@@ -40,13 +40,19 @@ class Camera:
         whys = self.chooser.choose(
             said,
             detections,
-            confidence=0.25,
+            limit=0.25,
             classes=CLASSES,
             release=self.release,
             now_s=self.now_s,
         )
         self.told += whys
         return [why.reason for why in whys]
+
+
+def near_by(detections, limit):
+    """What `uncertain` says with this limit."""
+    beyond = detections[:, 4] - limits(detections, limit)
+    return uncertain(detections, beyond, NEAR, CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ class Camera:
 )
 def test_scores_near_the_threshold(scores, count):
     """Strictly nearer than `near`, on both sides of the confidence."""
-    whys = uncertain(rows(*scores), 0.25, NEAR, CLASSES)
+    whys = near_by(rows(*scores), 0.25)
     assert [why.evidence["boxes"] for why in whys] == ([count] if count else [])
 
 
@@ -69,14 +75,22 @@ def test_the_nearest_score_is_the_evidence():
     """And its class, in words too."""
     found = rows(0.9, 0.29, 0.24, 0.22)
     found[2, 5] = 1
-    (why,) = uncertain(found, 0.25, NEAR, CLASSES)
+    (why,) = near_by(found, 0.25)
     assert why.evidence == {
         "class": "dent",
         "score": pytest.approx(0.24, abs=1e-6),
-        "confidence": 0.25,
+        "threshold": 0.25,
         "boxes": 3,
     }
     assert why.text == "dent 0.24, the threshold is 0.25"
+
+
+def test_each_class_may_have_its_own_threshold():
+    """Near is near to that one."""
+    own = np.array([0.25, 0.6], np.float32)
+    assert near_by(rows(0.62), own) == []
+    (why,) = near_by(rows(0.62, class_id=1), own)
+    assert why.text == "dent 0.62, the threshold is 0.60"
 
 
 def test_a_failed_check_speaks_for_itself():
@@ -84,9 +98,10 @@ def test_a_failed_check_speaks_for_itself():
     plain = failed_check(verdict(passed=False, text="lens blurred"))
     assert (plain.reason, plain.text, plain.evidence) == ("check", "lens blurred", {})
     checks = [
-        SimpleNamespace(name="blur", passed=False, value=0.38),
-        SimpleNamespace(name="ssim", passed=True, value=0.9),
-        SimpleNamespace(name="noise", passed=False, value=3.0),
+        SimpleNamespace(name="blur", failed=True, action="skip"),
+        SimpleNamespace(name="ssim", failed=False, action="skip"),
+        SimpleNamespace(name="noise", failed=True, action="flag"),
+        SimpleNamespace(name="exposure", failed=True, action="pass"),
     ]
     several = failed_check(SimpleNamespace(passed=False, text="t", checks=checks))
     assert several.evidence == {"checks": "blur, noise"}

@@ -25,8 +25,8 @@ BOXES = (
 )
 
 
-def release(version=2, classes=CLASSES, model="defects"):
-    return Release(model, version, f"{version}" * 64, classes, 0.25, 0.05)
+def release(version=2, classes=CLASSES, model="defects", thresholds=()):
+    return Release(model, version, f"{version}" * 64, classes, 0.25, dict(thresholds), 0.05)
 
 
 def frame(seq, camera="top"):

@@ -218,6 +218,12 @@ class TestGather:
             1,
         ]
 
+    def test_a_class_may_have_its_own_threshold(self, tmp_path):
+        """Then its boxes are those that the device reported."""
+        own = release(thresholds={"scratch": 0.95, CLASSES[2]: 0.1})
+        (item,) = gather(fill(tmp_path, record(release=own, detections=BOXES)).captures).items
+        assert [box.class_id for box in item.boxes] == [3, 1, 2]
+
     def test_boxes_are_cut_at_the_picture_s_edge(self, tmp_path):
         """Some readers refuse a value above one."""
         boxes = ((-3.0, -4.0, 70.0, 50.0, 0.9, 0), (70.0, 1.0, 80.0, 9.0, 0.9, 0))
