@@ -14,6 +14,7 @@ import cv2
 
 from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
+from benchmarks.captures import capture_us
 from benchmarks.export import Subject, export, subject
 from benchmarks.eyes import gate_ms, preprocess_ms, ssim_full_ms
 from benchmarks.process import whole_process
@@ -42,6 +43,9 @@ ROWS: dict[tuple[str, ...], Measure] = {
     ("preprocess_ms",): lambda s: preprocess_ms(s.bundle, rounds=2 * s.rounds),
     ("overhead_ms",): lambda s: overhead_ms(
         s.bundle, _fresh(s.folder, "overhead"), rounds=s.rounds
+    ),
+    ("capture_idle_us", "capture_taken_us"): lambda s: capture_us(
+        s.bundle, _fresh(s.folder, "captures"), rounds=s.rounds
     ),
     ("rss_mb", "first_detection_s"): lambda s: whole_process(
         s.bundle, _fresh(s.folder, "process"), s.python, rounds=min(s.rounds, 5)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -117,6 +118,89 @@ def status(context: click.Context, config_path: Path, as_json: bool) -> None:
     report = status.read(config.load(config_path))
     click.echo(report.as_json() if as_json else report.as_text())
     context.exit(0 if report.alive else 1)
+
+
+@cli.group()
+def captures() -> None:
+    """Look at kept frames, take them away for relabelling, remove them."""
+
+
+def _which(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which captures."""
+    for option in reversed(
+        (
+            config_option,
+            click.option("--dir", "folder", type=_FILE, help="A folder of captures, e.g. a copy."),
+            click.option("--reason", default="", help="Only those kept for this reason."),
+            click.option("--camera", default="", help="Only those of this camera."),
+            click.option("--model", default="", help="Only those of this model."),
+            click.option("--since", metavar="WHEN", help="90m, 2h, 3d or 2026-11-24T13:30."),
+            click.option("--until", metavar="WHEN", help="The same."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@captures.command("list")
+@_which
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON.")
+def list_captures(as_json: bool, **which: Any) -> None:
+    """List kept frames, oldest first."""
+    from edge_agent.commands import captures
+
+    captures.show(*captures.chosen(**which), as_json=as_json, echo=click.echo, warn=_warn)
+
+
+@captures.command()
+@_which
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["yolo", "coco", "label-studio", "makesense"]),
+    required=True,
+    help="The tool that shall import it.",
+)
+@click.option(
+    "-o", "--output", type=_FILE, required=True, help="A new folder, or a new file NAME.zip."
+)
+@click.option("--confidence", type=float, help="Least score of a box; the model's when absent.")
+@click.option("--picture-url", help="For label-studio: the address before each picture's name.")
+def export(
+    kind: str, output: Path, confidence: float | None, picture_url: str | None, **which: Any
+) -> None:
+    """Write kept frames as a data set, with the model's own boxes to begin with."""
+    from edge_agent.commands import captures
+
+    captures.export(
+        *captures.chosen(**which),
+        output,
+        kind=kind,
+        confidence=confidence,
+        picture_url=picture_url,
+        echo=click.echo,
+        warn=_warn,
+    )
+
+
+@captures.command()
+@click.argument("numbers", type=int, nargs=-1)
+@_which
+@click.option("--all", "everything", is_flag=True, help="Remove every one that is named.")
+def remove(numbers: tuple[int, ...], everything: bool, **which: Any) -> None:
+    """Remove kept frames, by NUMBERS or by what the options say."""
+    from edge_agent.commands import captures
+
+    captures.discard(
+        *captures.chosen(numbers=numbers, **which),
+        everything=everything,
+        echo=click.echo,
+        warn=_warn,
+    )
+
+
+def _warn(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,6 +28,11 @@ class Layout:
         return self.data / "outbox.sqlite"
 
     @property
+    def captures(self) -> Path:
+        """Frames that were kept for relabelling."""
+        return self.data / "captures"
+
+    @property
     def store(self) -> Path:
         """Blobs by their SHA-256."""
         return self.data / "store" / "sha256"

@@ -47,6 +47,8 @@ def _device_findings(config: Config) -> list[Finding]:
     findings = [check_folder("data folder", config.layout.data)]
     findings.append(check_folder("run folder", config.layout.run))
     findings.append(check_disk(config.layout.data))
+    if config.capture.enabled:
+        findings.append(check_folder("capture folder", config.captures, "[capture] folder"))
     findings += [check_camera(camera) for camera in config.cameras]
     if not config.cameras:
         findings.append(
@@ -69,13 +71,13 @@ def check_config(path: Path) -> tuple[Config | None, Finding]:
     return config, Finding("ok", "config", f"{path}: device {config.device.id}, {count}")
 
 
-def check_folder(what: str, path: Path) -> Finding:
+def check_folder(what: str, path: Path, keys: str = "[device] data and run") -> Finding:
     """Whether a folder is there, or can be made, and is writable."""
     place = path
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        return Finding("fail", what, f"{place} is not a folder", "correct [device] data and run")
+        return Finding("fail", what, f"{place} is not a folder", f"correct {keys}")
     if not os.access(place, os.W_OK | os.X_OK):
         who = f"user {os.getuid()}"
         return Finding("fail", what, f"{place} is not writable for {who}", f"chown it to {who}")

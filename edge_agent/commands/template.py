@@ -91,6 +91,27 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
+# Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
+[capture]
+# enabled = false                  # pictures may show people: switch it on knowingly
+# folder = ""                      # <data>/captures when empty
+# reasons = ["baseline", "check", "disagreement", "rare", "uncertain"]
+# near = 0.05                      # a score this close to the threshold is uncertain
+# baseline_per_hour = 1.0          # frames per hour and camera at random moments
+# seed = 0                         # of those moments
+# rare_share = 0.01                # a class in fewer of the last frames than this is rare
+# rare_history = 100000            # those last frames
+# spacing_s = 10.0                 # between two of one camera and reason
+# per_minute = 6
+# per_day = 500
+# reason_share = 0.5               # most of a day that one reason may take
+# max_mb = 500.0                   # the oldest of the most plentiful reason goes first
+# reserve_mb = 500.0               # free space on the disk that is never touched
+# format = "jpeg"                  # or "png", lossless
+# quality = 92                     # of JPEG
+# [capture.masks]                  # blackened before anything is written; shares of the picture:
+# cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
+
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]
 # memory_mb = {memory_mb}

@@ -69,7 +69,7 @@ def health_window(
 def system_message(
     reading: Mapping[str, float | int],
     latency: Sketch,
-    totals: Mapping[str, int],
+    totals: Mapping[str, int | float],
     *,
     inferred: int,
     seconds: float,

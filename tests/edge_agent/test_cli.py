@@ -20,7 +20,7 @@ from tests.brokers import free_port
 from tests.bundles import make_bundle, write_frames
 from tests.devices import Device
 
-COMMANDS = ("run", "detect", "doctor", "init", "status")
+COMMANDS = ("run", "detect", "doctor", "init", "status", "captures")
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +179,14 @@ def test_doctor_is_content_with_a_healthy_device(tmp_path, capsys, bundle, share
     found = levels(out)
     assert code == 0 and set(found.values()) == {"ok"}, out
     assert {"config", "disk", "camera top", "broker", "broker round trip", "provider"} <= set(found)
+
+
+def test_doctor_looks_at_the_capture_folder(tmp_path, capsys):
+    """When frames are to be kept; its disk may be another one."""
+    (tmp_path / "file").write_text("")
+    device = Device(tmp_path, more=f'[capture]\nenabled = true\nfolder = "{tmp_path}/file"\n')
+    _, out, _ = outcome(["doctor", "-c", device.config_path, "--json"], capsys)
+    assert levels(out)["capture folder"] == "fail"
 
 
 def test_doctor_names_each_trouble_and_the_next_step(tmp_path, capsys, bundle):
