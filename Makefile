@@ -7,7 +7,7 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: $(VENV)/.test ## ruff, and mypy in strict mode on the three packages
 
 bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (an hour)
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build

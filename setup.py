@@ -29,13 +29,17 @@ BUILDER = [
     "alembic>=1.13",
     "onnx>=1.17",
     "onnxruntime>=1.20",
-    "scikit-image>=0.24",
     "faster-coco-eval>=1.7",
     "tqdm>=4.66",
     "pyyaml>=6.0",
 ]
+# `edge-builder dataset check --cross-check`: scikit-image brings SciPy, 220 MB in all.
+DATASET = ["scikit-image>=0.24"]
 # Compiles engines ahead of time, without a GPU; no wheels for anything but x86-64.
 TRT_RTX = ["tensorrt-rtx-cu12>=1.5; platform_machine == 'x86_64' and sys_platform == 'linux'"]
+# Network cameras (rtsp://, http://). Its wheels carry x264 and x265, which are GPL-2.0 and never
+# called here (docs/decisions.md).
+STREAM = ["av>=14"]
 # model-signing imports OpenSSL without declaring it.
 PROVENANCE = ["model-signing>=1.1.1", "pyopenssl>=24"]
 # AGPL-3.0: ultralytics. Only this extra, never on a device.
@@ -51,7 +55,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["edge_agent*", "builder*", "registry_sync*"]),
     package_data={
-        "edge_agent": ["py.typed", "schemas/*.json"],
+        "edge_agent": ["py.typed", "schemas/*.json", "page/static/*"],
         "builder": ["py.typed", "page/style.css"],
         "registry_sync": ["py.typed"],
     },
@@ -62,13 +66,18 @@ setup(
         "tensorrt": ["tensorrt>=10"],
         "trt-rtx": TRT_RTX,
         "builder": BUILDER,
+        "dataset": DATASET,
         "reference": REFERENCE,
         "provenance": PROVENANCE,
-        "demo": [*BUILDER, "amqtt>=0.11"],
+        "stream": STREAM,
+        "demo": [*BUILDER, "amqtt>=0.11", "websockets>=13"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
+            *DATASET,
+            "websockets>=13",
             *TRT_RTX,
             *PROVENANCE,
+            *STREAM,
         ],
     },
     entry_points={

@@ -1,4 +1,4 @@
-"""The input check: SSIM beside scikit-image, and the whole gate."""
+"""What looks at each picture before the network: SSIM, the whole gate, the letterbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.line import full_hd, pictures
 from benchmarks.rows import Row, interleaved, timed_ms
+from edge_agent.bundle import Bundle
+from edge_agent.detection.preprocess import Letterbox
 from edge_agent.gate import Gate, Reference
 
 SIDE = 640
@@ -40,3 +42,12 @@ def gate_ms(*, rounds: int) -> Row:
     turn = itertools.cycle(images)
     (ours,) = interleaved(timed_ms(lambda: gate.check(next(turn))), rounds=rounds)
     return Row("gate_ms", ours, "ms per 1080p frame")
+
+
+def preprocess_ms(bundle: Bundle, *, rounds: int) -> Row:
+    """A 1080p frame to the model's tensor."""
+    images = full_hd()
+    letterbox = Letterbox(bundle.manifest.input)
+    turn = itertools.cycle(images)
+    (ours,) = interleaved(timed_ms(lambda: letterbox(next(turn))), rounds=rounds)
+    return Row("preprocess_ms", ours, f"ms, 1080p to {bundle.manifest.input.width}")

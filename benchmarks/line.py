@@ -23,15 +23,13 @@ def checkpoint() -> Path:
     return sorted(MODELS.glob("*.pt"))[-1]
 
 
-def build(source: Path, output: Path) -> Bundle:
-    """Build a bundle with the real builder, or open one that was built before."""
-    if source.is_dir():
-        return Bundle.open(source)
+def build(source: Path, output: Path, size: int) -> Bundle:
+    """Build a bundle with the real builder."""
     pictures = picture_files()
     command = [
         sys.executable, "-m", "builder", "build", str(source), "-o", str(output),
         "--reference-data", str(PICTURES), "--reference-image", str(pictures[0]),
-        "--prove", "never",
+        "--prove", "never", "--imgsz", str(size),
     ]  # fmt: skip
     subprocess.run(command, check=True, cwd=HERE, stdout=subprocess.DEVNULL)
     return Bundle.open(output)

@@ -33,15 +33,15 @@ from builder.graph import write_onnx
 from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
 from builder.look import Look
-from builder.manifest import (
+from builder.manifest import document, draft
+from builder.options import GOLDEN_FRAMES, TOLERANCES, BuildOptions
+from builder.paths import (
     GOLDEN_PATH,
     MODEL_PATH,
     PROFILE_PATH,
     REFERENCE_PATH,
-    document,
-    draft,
+    golden_frame,
 )
-from builder.options import GOLDEN_FRAMES, TOLERANCES, BuildOptions
 from builder.progress import Progress, Remembering, Silent
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.provenance import data_facts
@@ -212,7 +212,7 @@ class _Build:
         pack.put(self.root, PROFILE_PATH, Profile(histograms, data.name).to_bytes())
         self.tell.say(f"profile: {histograms.frames} images of {data}")
         if unseen := unseen_classes(sightings, self.manifest.classes):
-            self.tell.warn(f"no image shows {', '.join(unseen)}; the golden set cannot prove it")
+            self.tell.warn(f"no image shows {_listed(unseen)}; the golden set cannot prove that")
 
     def _prove(self, shots: list[Shot]) -> Parity | None:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
@@ -264,7 +264,7 @@ class _Build:
         for index, shot in enumerate(shots):
             found, _ = runner.detections(shot.raw, shot.placement)
             rows = found[found[:, 4] > least] if not self.nonfinite else found[:0]
-            frames.append(GoldenFrame(f"golden/{index:04d}.png", rows))
+            frames.append(GoldenFrame(golden_frame(index), rows))
             pack.put(self.root, frames[-1].file, png(shot.image))
         pack.put(self.root, GOLDEN_PATH, Golden(tuple(frames)).to_bytes())
         boxes = sum(int(np.count_nonzero(one.detections[:, 4] > 2 * least)) for one in frames)
@@ -329,6 +329,11 @@ class _Build:
 def _read(path: Path) -> Checkpoint:
     """A checkpoint, or an ONNX file in its place."""
     return read_ready(path) if path.suffix.lower() == ".onnx" else read_checkpoint(path)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more classes" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _check_name(name: str) -> None:

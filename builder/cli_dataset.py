@@ -41,6 +41,14 @@ def dataset() -> None:
 @click.option("--share", default=0.05, show_default=True, help="Of the images, for quantile.")
 @click.option("--keep-copies", is_flag=True, help="Keep every copy of an image, not only one.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads [one per CPU].")
+@click.option(
+    "--cross-check",
+    "again",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Score N of the images by scikit-image too (extra `dataset`).",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def check(
     folder: Path,
@@ -51,6 +59,7 @@ def check(
     share: float,
     keep_copies: bool,
     workers: int | None,
+    again: int,
     as_json: bool,
 ) -> None:
     """Compare the images of FOLDER with a reference by SSIM, and list which to keep.
@@ -72,6 +81,14 @@ def check(
         workers=workers,
         progress=Terminal(),
     )
+    if again:
+        from builder.dataset.cross_check import cross_check
+
+        worst = cross_check(folder, reference, report.scores, again)
+        Terminal().say(
+            f"scikit-image gives the same scores for {min(again, len(report.scores))} images"
+            f" (largest difference {worst:.0e})"
+        )
     if as_json:
         print(json.dumps(report.document(), indent=2, ensure_ascii=True))
     else:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from builder.crew import in_order
 from builder.images import Picture
 from builder.runner import Runner
 from edge_agent.detection.decode import Floats, above
@@ -55,10 +56,14 @@ def look(
     """
     decode, classes = runner.manifest.decode, len(runner.manifest.classes)
     seen, histograms = Look(floor), Histograms(classes)
-    for picture in pictures:
+
+    def judge(picture: Picture) -> tuple[str, Floats, Placement]:
         tensor, placement = runner.tensor(picture.pixels)
         found, _ = runner.detections(runner.raw(tensor), placement, floor=floor)
-        seen.add(picture.name, found, placement)
+        return picture.name, found, placement
+
+    for name, found, placement in in_order(judge, pictures):
+        seen.add(name, found, placement)
         observe_output(
             histograms,
             above(found, decode.floor),
@@ -66,8 +71,8 @@ def look(
             width=placement.width,
             height=placement.height,
         )
-    for name in INPUT_FEATURES:
-        histograms.counts[name] = inputs.counts[name].copy()
+    for feature in INPUT_FEATURES:
+        histograms.counts[feature] = inputs.counts[feature].copy()
     return seen, histograms
 
 

@@ -9,17 +9,13 @@ from typing import Any
 
 from builder.checkpoint import Checkpoint
 from builder.options import DECODE, DEFAULT_SIZE, TOLERANCES, BuildOptions, preprocessing
+from builder.paths import GOLDEN_PATH, MODEL_PATH, PROFILE_PATH, REFERENCE_PATH
 from builder.prove import Parity
 from builder.provenance import source_table
 from builder.sources import ModelVersion
 from builder.sources.version import utc_text
 from builder.variants import Outcome
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
-
-MODEL_PATH = "model/fp32.onnx"
-GOLDEN_PATH = "golden/expected.json"
-PROFILE_PATH = "profile.json"
-REFERENCE_PATH = "reference.png"
 
 
 def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) -> Manifest:

@@ -1,16 +1,20 @@
 """A graph that runs under the deployed preprocessing and decoding, with its raw output in reach.
 
-These are the parts of the agent's `Detector`, so what is measured here is what a device does.
+These are the parts of the agent's `Detector`, so what is measured here is what a device does. One
+thread per picture: several pictures at once are how the builder uses all cores (`builder.crew`).
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edge_agent.backends import ModelFile, load_backend
+from edge_agent.backends import BackendOptions, ModelFile, load_backend
 from edge_agent.bundle import Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.detector import contract
@@ -28,21 +32,40 @@ class Shot:
 
 
 class Runner:
-    """One ONNX file under a manifest's contracts, on the CPU."""
+    """One ONNX file under a manifest's contracts, on the CPU; several threads may use it at once.
 
-    def __init__(self, manifest: Manifest, model: Path) -> None:
+    Args:
+        manifest: the contracts.
+        model: the ONNX file.
+        threads: per inference, 0 for all cores.
+        as_written: compute Q/DQ pairs in float, as ONNX defines them, instead of with the runtime's
+            integer kernels: a second opinion on what an int8 graph says, and without VNNI or for
+            signed activations the faster one.
+    """
+
+    def __init__(
+        self, manifest: Manifest, model: Path, *, threads: int = 1, as_written: bool = False
+    ) -> None:
         self.manifest = manifest
-        self._letterbox = Letterbox(manifest.input)
-        self._backend = load_backend(ModelFile(model), contract(manifest))
+        self._local = threading.local()
+        self._run: Callable[[Floats], Floats]
+        if as_written:
+            self._run = _float_session(model)
+        else:  # ONNX Runtime's sessions may be run by several threads at once
+            options = BackendOptions(threads=threads)
+            self._run = load_backend(ModelFile(model), contract(manifest), options).run
 
     def tensor(self, image: Image) -> tuple[Floats, Placement]:
         """The picture as (1, 3, h, w) float32 (a copy) and its placement."""
-        tensor, placement = self._letterbox(image)
+        letterbox = getattr(self._local, "letterbox", None)
+        if letterbox is None:
+            letterbox = self._local.letterbox = Letterbox(self.manifest.input)
+        tensor, placement = letterbox(image)
         return tensor.copy(), placement
 
     def raw(self, tensor: Floats) -> Floats:
         """The raw output for one tensor."""
-        return self._backend.run(tensor)
+        return self._run(tensor)
 
     def detections(
         self,
@@ -69,3 +92,20 @@ class Runner:
         """Run one picture and keep every step."""
         tensor, placement = self.tensor(image)
         return Shot(image, tensor, placement, self.raw(tensor))
+
+
+def _float_session(model: Path) -> Callable[[Floats], Floats]:
+    """What runs a graph without fusing its Q/DQ pairs into integer kernels."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.add_session_config_entry("session.disable_quant_qdq", "1")
+    session: Any = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(tensor: Floats) -> Floats:
+        raw: Floats = session.run(None, {name: tensor})[0]
+        return raw
+
+    return run

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from builder.crew import in_order
 from builder.images import Picture
 from builder.look import Look
 from builder.runner import Runner
 from edge_agent.bundle import Tolerance
 from edge_agent.detection.decode import Floats, above
 from edge_agent.detection.golden import compare
+from edge_agent.detection.preprocess import Placement
 from edge_agent.gate import Gate
 from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.observe import observe_input, observe_output
@@ -59,10 +61,18 @@ def survey(
     manifest = runner.manifest
     histograms = Histograms(len(manifest.classes))
     sightings = []
-    for picture in pictures:
+
+    def judge(picture: Picture) -> tuple[Picture, Placement, Floats, list[Floats]]:
         tensor, placement = runner.tensor(picture.pixels)
         raw = runner.raw(tensor)
         everything, _ = runner.detections(raw, placement, floor=seen.floor)
+        shifted = [
+            runner.detections(raw, placement, iou_shift=shift)[0]
+            for shift in (-_IOU_SHIFT, _IOU_SHIFT)
+        ]
+        return picture, placement, everything, shifted
+
+    for picture, placement, everything, shifted in in_order(judge, pictures):
         seen.add(picture.name, everything, placement)
         found = above(everything, manifest.decode.floor)
         verdict = gate.check(picture.pixels)
@@ -76,10 +86,6 @@ def survey(
             height=placement.height,
         )
         observe_input(histograms, verdict.statistics, verdict.ssim)
-        shifted = [
-            runner.detections(raw, placement, iou_shift=shift)[0]
-            for shift in (-_IOU_SHIFT, _IOU_SHIFT)
-        ]
         sightings.append(_sighting(picture.name, found, shifted, manifest.decode.confidence))
     return sightings, histograms
 

@@ -4,6 +4,10 @@
 2. Run it on the golden frames and on every reference picture.
 3. Judge what was measured by the limits (`builder.accuracy`).
 4. Keep it with its own profile and golden tolerance, or take it away and say why.
+
+An int8 graph is another function than the original: how far it may be off is judged here, over all
+pictures, and its golden detections are its own. Devices then prove that they compute that same
+function, to the little by which two ways of computing it differ here.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ from builder.accuracy.limits import Limits, rungs
 from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
 from builder.images import Folder, Synthetic
 from builder.look import Look, look, speeds_ms
+from builder.paths import MODEL_PATH, golden_frame
 from builder.precision.calibration import LEAST, choose, typical
 from builder.progress import Progress
 from builder.prove import parity
 from builder.runner import Runner, Shot
 from edge_agent.bundle import Manifest, Tolerance
-from edge_agent.detection.decode import Floats
+from edge_agent.detection.decode import Floats, above
+from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.errors import ModelError
 from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.profile import Profile
@@ -141,11 +147,12 @@ def _add(
     try:
         model = _rewrite(scene, precision)
         pack.put(scene.root, path, model.SerializeToString(deterministic=True))
-        measured, histograms = _measure(scene, precision, path, outcome.accuracy)
+        trial = _measure(scene, precision, path, outcome.accuracy)
     except ModelError as error:
         (scene.root / path).unlink(missing_ok=True)
         outcome.left_out.append({"id": precision, "why": str(error)})
         return
+    measured = trial.measured
     outcome.measured.append(measured)
     why = judge(measured, limits)
     if must_be_fast and precision == "int8-cpu" and measured.infer_ms >= measured.fp32_ms:
@@ -165,8 +172,11 @@ def _add(
     }
     if isinstance(scene.pictures, Folder):
         entry["profile"] = f"profiles/{precision}.json"
-        counted = Profile(histograms, scene.pictures.root.name)
+        counted = Profile(trial.histograms, scene.pictures.root.name)
         pack.put(scene.root, entry["profile"], counted.to_bytes())
+    if trial.golden is not None:
+        entry["golden"] = f"golden/{precision}.json"
+        pack.put(scene.root, entry["golden"], trial.golden.to_bytes())
     outcome.entries.append(entry)
     outcome.tolerances[precision] = measured.tolerance
 
@@ -190,49 +200,74 @@ def _tensors(scene: Scene, names: Sequence[str]) -> Iterator[Floats]:
         yield scene.fp32.tensor(scene.pictures.one(name))[0]
 
 
-def _measure(
-    scene: Scene, precision: Precision, path: str, before: Accuracy | None
-) -> tuple[Measured, Histograms]:
-    runner = Runner(scene.manifest, scene.root / path)
-    raws = [runner.raw(shot.tensor) for shot in scene.shots]
+@dataclass(frozen=True)
+class _Trial:
+    """What one run over everything gave; ``golden`` is None where the reference's holds."""
+
+    measured: Measured
+    histograms: Histograms
+    golden: Golden | None
+
+
+def _measure(scene: Scene, precision: Precision, path: str, before: Accuracy | None) -> _Trial:
+    model = scene.root / path
+    deployed = Runner(scene.manifest, model)
+    raws = [deployed.raw(shot.tensor) for shot in scene.shots]
     difference = parity(raws, [shot.raw for shot in scene.shots], scene.manifest.head)
-    tolerance, faults = _tolerance(scene, precision, runner, raws)
+    expected, golden = _expected(scene, precision, model)
+    found = [
+        deployed.detections(raw, shot.placement)[0]
+        for raw, shot in zip(raws, scene.shots, strict=True)
+    ]
+    confidence = scene.manifest.decode.confidence
+    tolerance, faults = golden_tolerance(expected, found, confidence, rungs(precision))
     seen, histograms = look(
-        runner, scene.pictures.read(scene.tell), scene.seen.floor, scene.histograms
+        # Signed activations are slow on a CPU; nobody deploys `int8` on one.
+        Runner(scene.manifest, model, as_written=True) if precision == "int8" else deployed,
+        scene.pictures.read(scene.tell),
+        scene.seen.floor,
+        scene.histograms,
     )
-    infer_ms, fp32_ms = speeds_ms((runner, scene.fp32), scene.shots[0].tensor)
-    agreement = agree(
-        scene.seen.found,
-        seen.found,
-        confidence=scene.manifest.decode.confidence,
-        classes=scene.manifest.classes,
+    infer_ms, fp32_ms = speeds_ms(
+        [Runner(scene.manifest, one, threads=0) for one in (model, scene.root / MODEL_PATH)],
+        scene.shots[0].tensor,
     )
     measured = Measured(
         id=precision,
         reference=scene.reference,
         raw=difference,
-        agreement=agreement,
+        agreement=agree(
+            scene.seen.found, seen.found, confidence=confidence, classes=scene.manifest.classes
+        ),
         before=before,
         after=None if before is None else _accuracy(scene, seen),
         tolerance=tolerance,
         golden_faults=faults,
-        model_bytes=(scene.root / path).stat().st_size,
+        model_bytes=model.stat().st_size,
         infer_ms=infer_ms,
         fp32_ms=fp32_ms,
     )
-    return measured, histograms
+    return _Trial(measured, histograms, golden)
 
 
-def _tolerance(
-    scene: Scene, precision: Precision, runner: Runner, raws: Sequence[Floats]
-) -> tuple[Tolerance | None, tuple[str, ...]]:
-    decode = scene.manifest.decode
-    expected, found = [], []
-    for shot, raw in zip(scene.shots, raws, strict=True):
-        rows, _ = runner.detections(shot.raw, shot.placement)
-        expected.append(rows[rows[:, 4] > decode.confidence / 2])
-        found.append(runner.detections(raw, shot.placement)[0])
-    return golden_tolerance(expected, found, decode.confidence, rungs(precision))
+def _expected(
+    scene: Scene, precision: Precision, model: Path
+) -> tuple[list[Floats], Golden | None]:
+    """The golden detections of a variant, and the document where they are its own."""
+    if precision == "fp16":
+        raws, runner = [shot.raw for shot in scene.shots], scene.fp32
+    else:
+        runner = Runner(scene.manifest, model, as_written=True)
+        raws = [runner.raw(shot.tensor) for shot in scene.shots]
+    least = scene.manifest.decode.confidence / 2
+    rows = [
+        above(runner.detections(raw, shot.placement)[0], least)
+        for raw, shot in zip(raws, scene.shots, strict=True)
+    ]
+    if precision == "fp16":
+        return rows, None
+    frames = (GoldenFrame(golden_frame(index), one) for index, one in enumerate(rows))
+    return rows, Golden(tuple(frames))
 
 
 def _accuracy(scene: Scene, seen: Look) -> Accuracy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 
 
@@ -31,3 +32,27 @@ class Backoff:
     def reset(self) -> None:
         """It worked: begin with the shortest delay next time."""
         self._failures = 0
+
+
+class Pace:
+    """At most so many goes per hour: a first burst, then evenly (a token bucket).
+
+    Args:
+        per_hour: goes in an hour, in the long run.
+        burst: goes that may follow each other.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, per_hour: float, burst: int = 8, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._period_s = 3600.0 / per_hour
+        self._burst = burst
+        self._clock = clock
+        self._full_at = clock()
+
+    def wait_s(self) -> float:
+        """Take one go; how long to wait before it, in seconds."""
+        now = self._clock()
+        self._full_at = max(self._full_at, now) + self._period_s
+        return max(0.0, self._full_at - now - self._burst * self._period_s)

@@ -116,12 +116,17 @@ class Manifest:
         """The reference profile of a variant: its own, else the bundle's, else None."""
         return self.variant(variant).profile or self.profile
 
+    def golden_for(self, variant: str = "auto") -> str:
+        """The expected detections of a variant: its own, else the golden set's."""
+        return self.variant(variant).golden or self.golden.path
+
     def files_for(self, variant: str = "auto") -> tuple[FileEntry, ...]:
         """The files a device needs: all with ``auto``, else without what other variants own."""
         if variant == "auto":
             return self.files
-        wanted = {self.variant(variant).path, self.profile_for(variant), self.profile}
-        others = {path for one in self.variants for path in (one.path, one.profile)} - wanted
+        chosen = self.variant(variant)
+        owned = {path for one in self.variants for path in (one.path, one.profile, one.golden)}
+        others = owned - {chosen.path, chosen.profile, chosen.golden}
         return tuple(entry for entry in self.files if entry.path not in others)
 
     def entry(self, path: str) -> FileEntry:
@@ -300,6 +305,7 @@ def _read_variant(fields: Fields) -> Variant:
         opset=fields.integer("opset", least=7),
         parity=fields.mapping("parity"),
         profile=_inside_path(fields, "profile", optional=True),
+        golden=_inside_path(fields, "golden", optional=True),
     )
 
 
@@ -335,7 +341,8 @@ def _check_files(fields: Fields, manifest: Manifest) -> None:
         fields.fault("files", f"{MANIFEST_NAME} cannot list itself")
     named = [variant.path for variant in manifest.variants] + [manifest.golden.path]
     named += [path for path in (manifest.profile, manifest.reference_image) if path]
-    named += [variant.profile for variant in manifest.variants if variant.profile]
+    owned = [path for one in manifest.variants for path in (one.profile, one.golden)]
+    named += [path for path in owned if path]
     for path in named:
         if path and path not in paths:
             fields.fault("files", f"{path!r} is named but not listed")

@@ -62,6 +62,9 @@ class Variant:
 
     Attributes:
         profile: path of its own reference profile, None where the bundle's is the one.
+        golden: path of its own expected detections, None where the golden set's are the ones: what
+            an int8 graph says is compared with the original at the build, and on devices with
+            what the same graph said there.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Variant:
     opset: int
     parity: Mapping[str, Any]
     profile: str | None = None
+    golden: str | None = None
 
 
 @dataclass(frozen=True)

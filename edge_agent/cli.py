@@ -38,12 +38,22 @@ def cli() -> None:
     metavar="KIND[:ARG]",
     help="mqtt, log, log:FILE or log:- for stdout; mqtt where the config has a broker, else log.",
 )
-def run(config_path: Path, bundle: Path | None, telemetry: str | None) -> None:
+@click.option(
+    "--page",
+    metavar="ADDRESS:PORT",
+    help="Show a page for browsers there, like 127.0.0.1:8800; off when [page] has no address.",
+)
+def run(config_path: Path, bundle: Path | None, telemetry: str | None, page: str | None) -> None:
     """Run the agent until SIGTERM, Ctrl-C, or the end of every source."""
     from edge_agent import config
+    from edge_agent.errors import UsageError
     from edge_agent.loop import run
 
-    run.run(config.load(config_path), bundle=bundle, sink=telemetry)
+    try:
+        address = config.Address.parse(page) if page is not None else None
+    except ValueError as error:
+        raise UsageError(f"--page {error}") from None
+    run.run(config.load(config_path), bundle=bundle, sink=telemetry, page=address)
 
 
 @cli.command()

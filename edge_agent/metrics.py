@@ -22,6 +22,7 @@ INFO = "up/info"
 METRICS_SYSTEM = "up/metrics/system"
 METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
+METRICS_CAMERA = "up/metrics/camera"
 EVENTS = "up/events"
 REPORTED = "up/reported"
 

@@ -26,6 +26,8 @@ OPTIONAL = (
     "skimage",
     "tensorrt_rtx",
     "faster_coco_eval",
+    "av",
+    "gi",
 )
 
 

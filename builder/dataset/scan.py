@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from builder.crew import in_order
 from builder.dataset.whole import damage
 from builder.images import SUFFIXES
 from edge_agent.detection.preprocess import Image
@@ -29,8 +28,6 @@ THUMB = 32
 MOST_BYTES = 256 * 1024 * 1024
 MOST_PIXELS = 1 << 26
 """Decoders are told to refuse more (`limit_pixels`), so that no image fills the memory."""
-
-_IN_FLIGHT = 4
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,6 @@ def scan(
         reference: (H, W) grey uint8; images of another size are resized to it (INTER_AREA).
         workers: threads; None takes one per CPU that this process may use.
     """
-    count = workers or len(os.sched_getaffinity(0))
     local = threading.local()
 
     def measure(path: Path) -> Measured:
@@ -106,17 +102,8 @@ def scan(
             local.reference = Reference(reference)  # its buffers belong to one thread
         return _measure(path, path.relative_to(root).as_posix(), local.reference)
 
-    with _one_thread_each(), ThreadPoolExecutor(count, "dataset") as pool:
-        waiting: deque[Future[Measured]] = deque()
-        try:
-            for path in paths:
-                waiting.append(pool.submit(measure, path))
-                if len(waiting) >= count * _IN_FLIGHT:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with _one_thread_each():
+        yield from in_order(measure, paths, workers)
 
 
 def _measure(path: Path, name: str, reference: Reference) -> Measured:

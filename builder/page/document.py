@@ -125,6 +125,8 @@ def _golden_words(bundle: Bundle) -> str:
         f" {decode.confidence:g}. A device must reproduce these before the model goes live"
         f" ({limits})."
     )
+    if own := ", ".join(one.id for one in bundle.manifest.variants if one.golden):
+        text += f" For {own} it is what the graph itself says; the table above judges that."
     return f'<p class="soft">{escape(text)}</p>'
 
 

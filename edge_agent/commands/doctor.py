@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def _device_findings(config: Config) -> list[Finding]:
             Finding("warn", "cameras", "there is none", "add a [[camera]] with id, source, model")
         )
     findings += check_broker(config)
+    findings += check_page(config)
     findings += check_journal(config)
     return findings
 
@@ -95,13 +97,16 @@ def check_disk(path: Path) -> Finding:
 
 
 def check_camera(camera: Camera) -> Finding:
-    """Whether a source opens and gives a frame."""
-    from edge_agent.sources import open_source
+    """Whether a source opens and gives a frame; nothing of a hand-over is taken away."""
+    from edge_agent.sources import kind_of, open_source
+    from edge_agent.sources.base import redacted
     from edge_agent.sources.capture import Capture
 
-    what = f"camera {camera.id}"
+    what, name = f"camera {camera.id}", redacted(camera.source)
+    source = camera.source.replace("remove=1", "remove=0")
+    began = time.monotonic()
     try:
-        capture = Capture(open_source(camera.source, camera.id), size=1).start()
+        capture = Capture(open_source(source, camera.id, capture=camera.capture), size=1).start()
         try:
             frame = capture.get(FRAME_WAIT_S)
         finally:
@@ -110,10 +115,27 @@ def check_camera(camera: Camera) -> Finding:
         why = str(error).removeprefix(f"{what}: ")
         return Finding("fail", what, why, f"correct source of camera {camera.id}")
     if frame is None:
-        why = f"{camera.source} gave no frame in {FRAME_WAIT_S:.0f} s"
-        return Finding("fail", what, why, "look whether the camera is on and reachable")
+        live = kind_of(camera.source).live
+        why = f"{name} {'gave' if live else 'opens, and gave'} no frame in {FRAME_WAIT_S:.0f} s"
+        step = "look whether the camera is on and reachable"
+        return Finding("fail" if live else "warn", what, why, step if live else "")
     height, width = frame.image.shape[:2]
-    return Finding("ok", what, f"{width} x {height} from {camera.source}")
+    after_s = time.monotonic() - began
+    return Finding("ok", what, f"{width} x {height} after {after_s:.1f} s from {name}")
+
+
+def check_page(config: Config) -> list[Finding]:
+    """Whether the page that ``[page]`` asks for may be served; nothing without one."""
+    from edge_agent.page.guard import token_for
+
+    address = config.page.address
+    if address is None:
+        return []
+    try:
+        token = token_for(config, address)
+    except OutpostError as error:
+        return [Finding("fail", "page", str(error), "correct [page]")]
+    return [Finding("ok", "page", f"http://{address}/" + (" with a token" if token else ""))]
 
 
 def check_journal(config: Config) -> list[Finding]:

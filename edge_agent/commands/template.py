@@ -53,10 +53,16 @@ name = "defects"                   # as in the registry
 
 [[camera]]
 id = "cam-1"
-source = "file:clip.mp4?loop=1"    # file:VIDEO?loop=1&fps=10&speed=max, dir:FOLDER?loop=1&fps=5
+source = "file:clip.mp4?loop=1"    # one of (docs/install.md has the options):
+                                   # v4l2:0, csi:0, gst:PIPELINE, rtsp://CAMERA/PATH,
+                                   # http://CAMERA/PATH, file:VIDEO, dir:FOLDER, shm:NAME
 model = "defects"
 # policy = "drop-oldest"           # when the model is slower: or "wait", "drop-latest"
 # queue = 2                        # frames that may wait
+# capture = "auto"                 # read it in a "process" that may be killed, or a "thread"
+# stall_s = 0                      # so long without a frame, and it is started again: 10 for
+                                   # live sources, 0 (never) for recordings
+# restarts_per_hour = 60           # at most, in the long run
 
 # The input check against the bundle's reference picture.
 [gate]
@@ -77,6 +83,13 @@ model = "defects"
 # window_s = 10.0
 # outbox_max_mb = 64.0             # what may wait on disk while the broker is away
 # detections = false               # send each frame's boxes to up/detections/<camera>
+
+# A page for browsers, for aiming the camera and seeing what is wrong; off without an address.
+# [page]
+# address = "127.0.0.1:8800"       # elsewhere than on 127.0.0.1 it needs the token
+# token_file = "page.token"        # make one: (umask 077; openssl rand -hex 16 > page.token)
+# hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
+# width = 960                      # pixels to which pictures are reduced
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

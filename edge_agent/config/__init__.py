@@ -5,8 +5,10 @@ from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
 from edge_agent.config.monitors import Drift, Metrics
+from edge_agent.config.page import Address, Page
 
 __all__ = [
+    "Address",
     "Camera",
     "Config",
     "Device",
@@ -15,6 +17,7 @@ __all__ = [
     "Metrics",
     "Model",
     "Mqtt",
+    "Page",
     "Repository",
     "SelfTest",
     "load",

@@ -31,6 +31,7 @@ from edge_agent.config.models import (
     parse_selftest,
 )
 from edge_agent.config.monitors import Drift, Metrics, parse_drift, parse_metrics
+from edge_agent.config.page import Page, parse_page
 from edge_agent.errors import ConfigError
 from edge_agent.layout import Layout
 
@@ -54,6 +55,7 @@ class Config:
     drift: Drift
     metrics: Metrics
     selftest: SelfTest
+    page: Page
 
     @property
     def layout(self) -> Layout:
@@ -101,6 +103,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         drift=parse_drift(fields.table("drift", optional=True)),
         metrics=parse_metrics(fields.table("metrics", optional=True)),
         selftest=parse_selftest(fields.table("selftest", optional=True)),
+        page=parse_page(fields.table("page", optional=True), folder),
     )
     _check_names(fields, config)
     fields.close()

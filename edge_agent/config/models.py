@@ -9,14 +9,17 @@ from pathlib import Path
 from edge_agent.bundle import NAME_PATTERN
 from edge_agent.checked import Fields, nearest
 from edge_agent.metrics import DEVICE_PATTERN
+from edge_agent.sources import kind_of
+from edge_agent.sources.base import POLICIES
 
 PROVIDERS = ("tensorrt-native", "tensorrt-rtx", "tensorrt", "cuda", "cpu")
 """As in `edge_agent.backends`, which is not imported for the names alone: it needs NumPy."""
 COMPILING = ("tensorrt-native", "tensorrt-rtx", "tensorrt")
 """Of these, those that compile an engine on the first load: minutes on a small board."""
 
-POLICIES = ("wait", "drop-oldest", "drop-latest")
+CAPTURES = ("auto", "process", "thread")
 FALLBACKS = ("refuse", "allow")
+LIVE_STALL_S = 10.0  # a camera that is silent is in trouble; a recording may be
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,12 @@ class Camera:
     """``[[camera]]``: one source of frames and the model that looks at it.
 
     Attributes:
-        source: ``file:clip.mp4?loop=1&fps=10``, ``dir:frames``; the table is edge_agent.sources.
+        source: ``file:clip.mp4?loop=1&fps=10``, ``rtsp://…``; the table is edge_agent.sources.
         policy: what happens when the model is slower than the camera, one of `POLICIES`.
         queue: frames that may wait.
+        capture: where it is read, one of `CAPTURES`; ``auto`` reads what may hang in a process.
+        stall_s: seconds without a frame after which the source is started again, 0 for never.
+        restarts_per_hour: how often at most, in the long run.
     """
 
     id: str
@@ -57,6 +63,9 @@ class Camera:
     model: str
     policy: str
     queue: int
+    capture: str
+    stall_s: float
+    restarts_per_hour: float
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,17 @@ def _source(text: str, folder: Path) -> str:
 
 def parse_camera(fields: Fields, folder: Path) -> Camera:
     """Read ``[[camera]]``; faults are noted in ``fields``."""
+    source = _source(fields.text("source"), folder)
+    stall_s = LIVE_STALL_S if kind_of(source).live else 0.0
     camera = Camera(
         id=fields.text("id", pattern=DEVICE_PATTERN),
-        source=_source(fields.text("source"), folder),
+        source=source,
         model=fields.text("model"),
         policy=fields.text("policy", "drop-oldest", choices=POLICIES),
         queue=fields.integer("queue", 2, least=1, most=1024),
+        capture=fields.text("capture", "auto", choices=CAPTURES),
+        stall_s=fields.number("stall_s", stall_s, least=0.0, most=86400.0),
+        restarts_per_hour=fields.number("restarts_per_hour", 60.0, least=1.0, most=3600.0),
     )
     fields.close()
     return camera

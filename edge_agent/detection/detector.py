@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_agent.backends import (
 )
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.detection.decode import Floats, decode
-from edge_agent.detection.preprocess import Image, Letterbox
+from edge_agent.detection.preprocess import Image, Letterbox, Placement, Tensor
 from edge_agent.engines.compile import MAX_BATCH
 
 
@@ -44,7 +45,11 @@ class Result:
 
 
 class Detector:
-    """Letterbox, backend and decode of one bundle. Use one instance per thread."""
+    """Letterbox, backend and decode of one bundle.
+
+    `detect` does all three, in one thread at a time. Who overlaps them calls `letterbox`, `infer`
+    and `finish`, each in one thread at a time.
+    """
 
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
         self.manifest = manifest
@@ -113,17 +118,50 @@ class Detector:
         start = time.perf_counter()
         tensor, placement = self._letterbox(image)
         ready = time.perf_counter()
-        raw = self._backend.run(tensor)
+        (raw,) = self.infer([tensor])
         inferred = time.perf_counter()
-        detections, nonfinite = decode(raw, self.manifest.head, self.manifest.decode, placement)
-        end = time.perf_counter()
-        return Result(
-            detections,
-            nonfinite,
+        return self.finish(
+            raw,
+            placement,
             preprocess_ms=(ready - start) * 1e3,
             infer_ms=(inferred - ready) * 1e3,
-            postprocess_ms=(end - inferred) * 1e3,
         )
+
+    def letterbox(self) -> Letterbox:
+        """One more preprocessing with a buffer of its own, for who prepares frames ahead."""
+        return Letterbox(self.manifest.input)
+
+    @property
+    def max_batch(self) -> int:
+        """Pictures that one run of the network takes."""
+        return self._backend.max_batch
+
+    def infer(self, tensors: Sequence[Tensor]) -> list[Floats]:
+        """The raw output of each (1, 3, h, w) float32 tensor, at most `max_batch` of them.
+
+        Raises:
+            ModelError: when the runtime fails.
+        """
+        if len(tensors) == 1:
+            return [self._backend.run(tensors[0])]
+        raw = self._backend.run(np.concatenate(tensors))
+        return [raw[index : index + 1] for index in range(len(tensors))]
+
+    def finish(
+        self, raw: Floats, placement: Placement, *, preprocess_ms: float, infer_ms: float
+    ) -> Result:
+        """Decode one raw output.
+
+        Args:
+            raw: of `infer`.
+            placement: of the picture, from its letterbox.
+            preprocess_ms: what the letterbox took.
+            infer_ms: what the network took.
+        """
+        start = time.perf_counter()
+        detections, nonfinite = decode(raw, self.manifest.head, self.manifest.decode, placement)
+        postprocess_ms = (time.perf_counter() - start) * 1e3
+        return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
 
     def warm_up(self, runs: int = 2) -> None:
         """Run on a grey picture, so that the first real frame is not the slow one."""

@@ -1,6 +1,6 @@
 """The golden set: frames of a bundle and what the reference says about them.
 
-``golden/expected.json`` (the manifest's ``golden.path``)::
+``golden/expected.json`` (the manifest's ``golden.path``; a variant may have its own)::
 
     {"schema_version": 1,
      "frames": [{"file": "golden/0000.png",
@@ -65,9 +65,9 @@ class Golden:
         return cls(frames)
 
     @classmethod
-    def read(cls, bundle: Bundle) -> Golden:
-        """Read the golden set that a bundle's manifest names; raises `BundleError`."""
-        path = bundle.path(bundle.manifest.golden.path)
+    def read(cls, bundle: Bundle, variant: str = "auto") -> Golden:
+        """Read what a bundle expects of a variant; raises `BundleError`."""
+        path = bundle.path(bundle.manifest.golden_for(variant))
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -95,7 +95,7 @@ def run(
     try:
         bundle.verify(variant=variant)
         Profile.of(bundle, variant)
-        golden = Golden.read(bundle)
+        golden = Golden.read(bundle, variant)
         pictures = [_picture(bundle, frame.file) for frame in golden.frames]
         if bundle.manifest.reference_image is not None:
             _picture(bundle, bundle.manifest.reference_image)

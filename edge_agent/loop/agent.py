@@ -33,6 +33,7 @@ from edge_agent.telemetry.events import (
 )
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
+    camera_message,
     frame_totals,
     health_window,
     input_message,
@@ -176,7 +177,7 @@ class Agent:
         """The last window of a release that was swapped out; then its memory goes."""
         self._close_window(runtime, loaded)
         try:
-            loaded.detector.close()
+            loaded.lane.close()
         except Exception as error:  # a runtime may raise anything; the old model must not stop us
             self._complain(f"{runtime.name} {loaded.version}: close failed: {error}")
 
@@ -197,6 +198,8 @@ class Agent:
         for runtime in self._runtimes:
             if runtime.current is not None:
                 runtime.windows.append(self._close_window(runtime, runtime.current))
+            reports = [camera.report() for camera in runtime.cameras]
+            self._telemetry.send([camera_message(report) for report in reports])
         self._send_system()
         self._write_health()
 

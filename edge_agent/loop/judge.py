@@ -1,24 +1,60 @@
-"""What is done with each frame of a camera: gate -> detector -> window -> those who listen."""
+"""What is done with each frame of a camera: gate -> lane -> window -> those who listen."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
+from edge_agent.detection.detector import Result
+from edge_agent.detection.preprocess import Letterbox
 from edge_agent.gate import Hysteresis, Verdict
+from edge_agent.loop.lane import SLOTS, Job
 from edge_agent.loop.loaded import Holder, Loaded
 from edge_agent.loop.seen import Listener, Seen
 from edge_agent.metrics import Message, event, numbers
 from edge_agent.sources import Frame
 
 KINDS_MOST = 32
+_SLOWLY = 0.1
 log = logging.getLogger(__name__)
 
 Tell = Callable[[Message, int], None]
 """Takes a message and the model version that it is about; must not block."""
+
+
+class _Slots:
+    """The preprocessing buffers of one camera for one release: as many frames are on their way."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self._free: queue.SimpleQueue[Letterbox] = queue.SimpleQueue()
+        for _ in range(SLOTS):
+            self._free.put(loaded.detector.letterbox())
+
+    def take(self) -> Letterbox:
+        """A free buffer; waits for one: this is what holds a camera back."""
+        return self._free.get()
+
+    def give_back(self, letterbox: Letterbox) -> None:
+        """The frame is done."""
+        self._free.put(letterbox)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait for all of them."""
+        deadline = time.monotonic() + timeout_s
+        taken: list[Letterbox] = []
+        with contextlib.suppress(queue.Empty):
+            while len(taken) < SLOTS:
+                taken.append(self._free.get(timeout=max(0.0, deadline - time.monotonic())))
+        for letterbox in taken:
+            self._free.put(letterbox)
+        return len(taken) == SLOTS
 
 
 class Judge:
@@ -55,48 +91,112 @@ class Judge:
         self._listeners = tuple(listeners)
         self._alarm = Hysteresis(gate.raise_after, gate.clear_after)
         self._kinds: set[str] = set()
+        self._failing = threading.Lock()
+        self._slots: _Slots | None = None
+        self._prepare_s = 0.0
 
     @property
     def rejecting(self) -> bool:
         """Whether the gate's alarm is raised."""
         return self._alarm.raised
 
-    def frame(self, frame: Frame) -> None:
-        """Judge one frame; whatever goes wrong with it is counted, never raised."""
-        with self._holder.use() as loaded:
-            if loaded is None:
-                self.skipped += 1
-                return
-            try:
-                self._judge(loaded, frame)
-            except Exception as error:
-                self.errors += 1
-                loaded.window.error()
-                self._log_first(error)
+    @property
+    def pause_s(self) -> float:
+        """Seconds until it is time to take the next frame; one taken earlier would be stale."""
+        loaded = self._holder.current
+        return 0.0 if loaded is None else max(0.0, loaded.lane.time_left_s() - self._prepare_s)
 
-    def _judge(self, loaded: Loaded, frame: Frame) -> None:
+    def frame(self, frame: Frame) -> None:
+        """Judge one frame; whatever goes wrong with it is counted, never raised.
+
+        Returns once the frame is lined up for the network; the rest happens in the lane's threads.
+        """
+        loaded = self._holder.take()
+        if loaded is None:
+            self.skipped += 1
+            return
+        try:
+            lined_up = self._line_up(loaded, frame)
+        except Exception as error:
+            self._fail(loaded, error)
+            lined_up = False
+        if not lined_up:
+            self._holder.give_back(loaded)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until every frame that was lined up is done; False when that took too long."""
+        return self._slots is None or self._slots.drain(timeout_s)
+
+    def _line_up(self, loaded: Loaded, frame: Frame) -> bool:
+        """Gate and preprocessing; whether the frame goes to the network."""
         began = time.perf_counter()
         gate = loaded.gates.get(self._camera.id)
         verdict = gate.check(frame.image) if gate is not None else None
-        gate_ms = (time.perf_counter() - began) * 1e3
+        gate_s = time.perf_counter() - began
         if verdict is not None and gate is not None:
             self._watch(verdict, gate.ssim_min, loaded.version)
             if not verdict.passed and self._gate.action == "skip":
                 self.skipped += 1
-                loaded.window.skipped(self._camera.id, verdict, gate_ms)
+                loaded.window.skipped(self._camera.id, verdict, gate_s * 1e3)
                 self._show(Seen(frame, verdict, None, loaded))
-                return
-        with loaded.serial:
-            result = loaded.detector.detect(frame.image)
-        self.inferred += 1
+                return False
+        if self._slots is None or self._slots.loaded is not loaded:
+            self._slots = _Slots(loaded)
+        slots = self._slots
+        letterbox = slots.take()
+        try:
+            began = time.perf_counter()
+            tensor, placement = letterbox(frame.image)
+        except BaseException:
+            slots.give_back(letterbox)
+            raise
+        spent_s = time.perf_counter() - began
+        self._prepare_s += (gate_s + spent_s - self._prepare_s) * _SLOWLY
+
+        def done(outcome: Result | Exception) -> None:
+            try:
+                self._done(loaded, frame, verdict, outcome, gate_s * 1e3)
+            finally:
+                slots.give_back(letterbox)
+                self._holder.give_back(loaded)
+
+        loaded.lane.submit(Job(tensor, placement, spent_s * 1e3, done))
+        return True
+
+    def _done(
+        self,
+        loaded: Loaded,
+        frame: Frame,
+        verdict: Verdict | None,
+        outcome: Result | Exception,
+        gate_ms: float,
+    ) -> None:
+        """What follows inference, in the lane's thread: raises nothing."""
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            self._tell_result(loaded, frame, verdict, outcome, gate_ms)
+        except Exception as error:
+            self._fail(loaded, error)
+
+    def _tell_result(
+        self, loaded: Loaded, frame: Frame, verdict: Verdict | None, result: Result, gate_ms: float
+    ) -> None:
         height, width = frame.image.shape[:2]
         loaded.window.inferred(
             self._camera.id, verdict, result, size=(width, height), gate_ms=gate_ms
         )
+        self.inferred += 1
         if self._detections:
             boxes = [[round(value, 4) for value in row] for row in result.detections.tolist()]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
         self._show(Seen(frame, verdict, result, loaded))
+
+    def _fail(self, loaded: Loaded, error: Exception) -> None:
+        with self._failing:
+            self.errors += 1
+            self._log_first(error)
+        loaded.window.error()
 
     def _show(self, seen: Seen) -> None:
         for listener in self._listeners:

@@ -7,8 +7,6 @@ swapping one reference between two frames swaps them all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
 from edge_agent.errors import BundleError
 from edge_agent.gate import Gate, threshold_from_profile
+from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.profile import Profile
@@ -35,7 +34,7 @@ class Loaded:
         model: name in the configuration.
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
         limit: score above which detections are reported; of all classes or of each one's own.
-        serial: held during `Detector.detect`, because cameras share the detector.
+        lane: what brings frames through the detector.
         users: frames that are inside it now.
     """
 
@@ -48,8 +47,11 @@ class Loaded:
     drift: DriftMonitor
     variant: str
     limit: Limit
-    serial: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
+    lane: Lane = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lane = Lane(self.detector)
 
     @property
     def version(self) -> int:
@@ -166,19 +168,18 @@ class Holder:
         """The release that serves new frames, None before the first."""
         return self._current
 
-    @contextmanager
-    def use(self) -> Iterator[Loaded | None]:
-        """Hold the present release for one frame; it is not closed meanwhile."""
+    def take(self) -> Loaded | None:
+        """The present release, held for one frame: it is not closed before `give_back`."""
         with self._changed:
             loaded = self._current
             if loaded is not None:
                 loaded.users += 1
-        try:
-            yield loaded
-        finally:
-            if loaded is not None:
-                with self._changed:
-                    loaded.users -= 1
+            return loaded
+
+    def give_back(self, loaded: Loaded) -> None:
+        """The frame for which it was taken is done."""
+        with self._changed:
+            loaded.users -= 1
 
     def swap(self, new: Loaded | None) -> None:
         """Serve new frames with this release; the old one retires when its last frame is done."""

@@ -8,67 +8,98 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_agent.config import Config, Model
+from edge_agent.config import Address, Config, Model
 from edge_agent.errors import StorageError, UsageError, storage_errors
+from edge_agent.layout import Layout
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.runtime import Inbox, ModelRuntime
+from edge_agent.loop.seen import Listener
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
 
+if TYPE_CHECKING:
+    from edge_agent.page import LivePage
+
 GOODBYE_S = 0.9
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, *, bundle: Path | None = None, sink: str | None = None) -> None:
+def run(
+    config: Config,
+    *,
+    bundle: Path | None = None,
+    sink: str | None = None,
+    page: Address | None = None,
+) -> None:
     """Run the agent until SIGTERM, Ctrl-C, or the end of every source.
 
     Args:
         config: agent.toml.
         bundle: run this bundle's folder instead of following the journal.
         sink: spec of the sink; MQTT when there is a ``[mqtt]`` section, else a log file, when None.
+        page: where to show the page; where ``[page]`` says, when None.
 
     Raises:
         OutpostError: when it cannot begin; later troubles are logged, counted and told.
     """
     start_logging()
     layout = config.layout
+    shown = _page(config, page or config.page.address)
     with ExitStack() as stack:
-        for folder in (layout.data, layout.run):
-            with storage_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+        _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
         stack.callback(outbox.close)
-        telemetry = Telemetry(outbox, secrets.token_hex(4))
+        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
+        telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
         context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         inbox = Inbox()
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)
+        runtimes = _runtimes(config, bundle, journal, inbox, seen)
         agent = Agent(
             config,
-            _runtimes(config, bundle, journal, inbox),
+            runtimes,
             inbox=inbox,
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
         )
         stack.enter_context(stop_on_signals(agent))
+        if shown is not None:
+            stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
         telemetry.attach(make_sink(chosen, context))
         stack.callback(telemetry.close, GOODBYE_S)
         agent.run()
+
+
+def _make_folders(layout: Layout) -> None:
+    for folder in (layout.data, layout.run):
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _page(config: Config, address: Address | None) -> LivePage | None:
+    """The page, where one is wanted; without one its modules are not even imported."""
+    if address is None:
+        return None
+    from edge_agent.page import LivePage
+
+    return LivePage(config, address)
 
 
 def _open_journal(path: Path) -> Journal | None:
@@ -86,14 +117,24 @@ def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Report
 
 
 def _runtimes(
-    config: Config, bundle: Path | None, journal: Journal | None, inbox: Inbox
+    config: Config,
+    bundle: Path | None,
+    journal: Journal | None,
+    inbox: Inbox,
+    listeners: Sequence[Listener],
 ) -> list[ModelRuntime]:
     if bundle is not None:
-        return [_fixed(config, bundle, inbox)]
-    return [_followed(config, model, journal, inbox) for model in config.models]
+        return [_fixed(config, bundle, inbox, listeners)]
+    return [_followed(config, model, journal, inbox, listeners) for model in config.models]
 
 
-def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbox) -> ModelRuntime:
+def _followed(
+    config: Config,
+    model: Model,
+    journal: Journal | None,
+    inbox: Inbox,
+    listeners: Sequence[Listener],
+) -> ModelRuntime:
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
 
@@ -101,24 +142,38 @@ def _followed(config: Config, model: Model, journal: Journal | None, inbox: Inbo
         return room_beside(config, model, digest, beside)
 
     follower = Follower(model.name, config.layout, journal, load, room=room)
-    return _runtime(config, model, follower, inbox)
+    return _runtime(config, model, follower, inbox, listeners)
 
 
-def _fixed(config: Config, bundle: Path, inbox: Inbox) -> ModelRuntime:
+def _fixed(
+    config: Config, bundle: Path, inbox: Inbox, listeners: Sequence[Listener]
+) -> ModelRuntime:
     if len(config.models) != 1:
         names = ", ".join(model.name for model in config.models)
         raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
     model = config.models[0]
-    return _runtime(config, model, FixedRelease(lambda: load_release(config, model, bundle)), inbox)
+    release = FixedRelease(lambda: load_release(config, model, bundle))
+    return _runtime(config, model, release, inbox, listeners)
 
 
-def _runtime(config: Config, model: Model, releases: Releases, inbox: Inbox) -> ModelRuntime:
+def _runtime(
+    config: Config,
+    model: Model,
+    releases: Releases,
+    inbox: Inbox,
+    listeners: Sequence[Listener],
+) -> ModelRuntime:
     holder = releases.holder
     cameras = []
     for camera in config.cameras:
         if camera.model == model.name:
             judge = Judge(
-                camera, config.gate, holder, inbox.put, detections=config.metrics.detections
+                camera,
+                config.gate,
+                holder,
+                inbox.put,
+                detections=config.metrics.detections,
+                listeners=listeners,
             )
             cameras.append(CameraWorker(camera, judge, holder.wait, inbox.put))
     return ModelRuntime(model.name, releases, cameras)

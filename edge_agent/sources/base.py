@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from edge_agent.checked import nearest
-from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
+
+if TYPE_CHECKING:  # capture processes shall not pay for what a detector imports
+    from edge_agent.detection.preprocess import Image
+
+POLICIES = ("wait", "drop-oldest", "drop-latest")
+STREAMS = ("rtsp", "rtsps", "http", "https")
+_SECRETS = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<=user-pw=)\S+")
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Frame:
     Attributes:
         image: (H, W, 3) BGR uint8; the receiver owns it.
         captured_at: wall-clock seconds.
-        seq: counts from 1 per opened source.
+        seq: counts from 1 per opened source; a gap is a frame that was let go.
         camera: id of the camera.
     """
 
@@ -36,7 +43,7 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """Pictures that could not be used, counted by reason."""
+        """Pictures that were not given, or not as they came, by outcome (`sources.screen`)."""
         ...
 
     @property
@@ -57,9 +64,22 @@ class Source(Protocol):
         ...
 
 
+Buffers = Callable[[int, int], "Image"]
+"""Gives the memory for a picture: (height, width) -> (height, width, 3) uint8, not cleared."""
+
+
+def redacted(text: str) -> str:
+    """The same text without the passwords of URLs and pipelines, fit for logs and events."""
+    return _SECRETS.sub("***", text)
+
+
 @dataclass(frozen=True)
 class Spec:
-    """The text of a source, taken apart."""
+    """The text of a source, taken apart.
+
+    Options come after the last ``?``. A stream's own address may have those, so its options come
+    after ``#``; a pipeline has none, it is taken as it stands.
+    """
 
     text: str
     scheme: str
@@ -70,52 +90,76 @@ class Spec:
     def parse(cls, text: str) -> Spec:
         """Read ``scheme:path?option=value&…``; raises `SourceError`."""
         scheme, colon, rest = text.partition(":")
-        path, _, query = rest.rpartition("?") if "?" in rest else (rest, "", "")
-        if not colon or not path:
-            raise SourceError(f'source "{text}" should look like file:clip.mp4 or dir:pictures')
+        mark = "#" if scheme in STREAMS else "?"
+        path, query = rest, ""
+        if mark in rest and scheme != "gst":
+            path, _, query = rest.rpartition(mark)
+        if not colon or not path.strip():
+            raise SourceError(
+                f'source "{redacted(text)}" should look like file:clip.mp4, dir:pictures, v4l2:0'
+                " or rtsp://camera/stream"
+            )
         return cls(text, scheme, path, dict(parse_qsl(query, keep_blank_values=True)))
 
-    def allow(self, known: Iterable[str]) -> None:
+    def allow(self, known: Iterable[str], *, prefix: str | None = None) -> None:
         """Refuse options that this kind of source does not have."""
         names = tuple(known)
         for name in self.options:
-            if name not in names:
-                raise SourceError(
-                    f'source "{self.text}": "{name}" is not an option (there are'
-                    f" {', '.join(names)}){nearest(name, names)}"
+            if name not in names and not (prefix and name.startswith(prefix)):
+                raise self._fault(
+                    f'"{name}" is not an option (there are {", ".join(names)})'
+                    f"{nearest(name, names)}"
                 )
 
     def flag(self, name: str) -> bool:
         """An option that is 1 or 0; 0 when absent."""
-        value = self.options.get(name, "0")
-        if value not in ("0", "1"):
-            raise SourceError(f'source "{self.text}": {name} should be 0 or 1, is "{value}"')
-        return value == "1"
+        return self.choice(name, ("0", "1"), wanted="0 or 1") == "1"
 
     def rate(self, name: str) -> float | None:
         """An option that is a number of frames per second; None when absent."""
-        value = self.options.get(name)
-        if value is None:
-            return None
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not 0.01 <= number <= 1000:
-            raise SourceError(
-                f'source "{self.text}": {name} should be frames per second between 0.01 and 1000,'
-                f' is "{value}"'
-            )
-        return number
+        return self._number(name, 0.01, 1000, "frames per second") if name in self.options else None
 
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+    def seconds(self, name: str, default: float) -> float:
+        """An option that is a time in seconds."""
+        return self._number(name, 0.1, 3600, "seconds") if name in self.options else default
+
+    def whole(self, name: str, default: int | None, *, least: int = 1, most: int = 65535) -> int:
+        """An option that is a whole number; with no default it must be there."""
+        value = self.options.get(name)
+        if value is None and default is not None:
+            return default
+        if value is None or not value.isascii() or not value.isdigit() or len(value) > 9:
+            raise self._fault(f"{name} should be a whole number, is {_said(value)}")
+        if not least <= int(value) <= most:
+            raise self._fault(f"{name} should be between {least} and {most}, is {value}")
+        return int(value)
+
+    def choice(self, name: str, choices: tuple[str, ...], *, wanted: str = "") -> str:
         """An option out of a closed set; the first one when absent."""
         value = self.options.get(name, choices[0])
         if value not in choices:
-            raise SourceError(
-                f'source "{self.text}": {name} should be one of {", ".join(choices)}, is "{value}"'
-            )
+            wanted = wanted or f"one of {', '.join(choices)}"
+            raise self._fault(f'{name} should be {wanted}, is "{value}"')
         return value
+
+    def _number(self, name: str, least: float, most: float, unit: str) -> float:
+        value = self.options[name]
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not least <= number <= most:
+            raise self._fault(
+                f'{name} should be {unit} between {least:g} and {most:g}, is "{value}"'
+            )
+        return number
+
+    def _fault(self, sentence: str) -> SourceError:
+        return SourceError(f'source "{redacted(self.text)}": {sentence}')
+
+
+def _said(value: str | None) -> str:
+    return "missing" if value is None else f'"{value}"'
 
 
 class Pacer:

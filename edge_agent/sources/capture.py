@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
 
 from edge_agent.errors import OutpostError, SourceError
-from edge_agent.sources.base import Frame, Source
-
-POLICIES = ("wait", "drop-oldest", "drop-latest")
+from edge_agent.sources.base import POLICIES, Frame, Source
+from edge_agent.sources.screen import LATEST, OLDEST, Screen
 
 
 class Capture:
@@ -23,7 +20,11 @@ class Capture:
         source: read from the thread; closed by `close`.
         policy: one of `POLICIES`.
         size: frames that may wait.
-        clock: monotonic seconds.
+        screen: looks at each frame; those it keeps back are counted there.
+
+    Attributes:
+        captured: frames that the source gave.
+        drops: frames that the policy let go, by reason.
     """
 
     def __init__(
@@ -32,16 +33,16 @@ class Capture:
         *,
         policy: str = "drop-oldest",
         size: int = 2,
-        clock: Callable[[], float] = time.monotonic,
+        screen: Screen | None = None,
     ) -> None:
         if policy not in POLICIES:
             raise SourceError(f'policy "{policy}" is not one of {", ".join(POLICIES)}')
         self.source = source
         self.policy = policy
         self.captured = 0
-        self.dropped = 0
+        self.drops: dict[str, int] = {}
+        self._screen = screen or Screen()
         self._size = size
-        self._clock = clock
         self._frames: deque[Frame] = deque()
         self._changed = threading.Condition()
         self._error: OutpostError | None = None
@@ -53,6 +54,11 @@ class Capture:
         """Begin reading; returns itself."""
         self._thread.start()
         return self
+
+    @property
+    def dropped(self) -> int:
+        """Frames that the policy let go."""
+        return sum(self.drops.values())
 
     @property
     def finished(self) -> bool:
@@ -67,7 +73,7 @@ class Capture:
             SourceError: once, after the frames before it, when the source was lost.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._frames or self._ended, timeout_s)
+            self._changed.wait_for(self._something, timeout_s)
             if self._frames:
                 frame = self._frames.popleft()
                 self._changed.notify_all()
@@ -77,19 +83,26 @@ class Capture:
                 raise error
             return None
 
-    def close(self, timeout_s: float = 5.0) -> bool:
-        """Stop reading and close the source; False when the thread hangs inside a driver."""
+    def stop(self) -> None:
+        """Take no more frames and wake who waits in `get`; returns at once, `close` follows."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Stop reading and close the source; False when the thread hangs inside a driver."""
+        self.stop()
         self.source.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _something(self) -> bool:
+        return bool(self._frames) or self._ended or self._closing
+
     def _work(self) -> None:
         try:
-            while (frame := self.source.read()) is not None and self._put(frame):
+            while self._take():
                 pass
         except OutpostError as error:
             self._error = error
@@ -100,16 +113,29 @@ class Capture:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _put(self, frame: Frame) -> bool:
+    def _take(self) -> bool:
+        """Bring one frame; False at the end. No frame is held on to while the next is awaited."""
+        frame = self.source.read()
+        if frame is None:
+            return False
+        looked = self._screen.look(frame)
         with self._changed:
             self.captured += 1
-            if self.policy == "wait":
-                self._changed.wait_for(lambda: len(self._frames) < self._size or self._closing)
-            elif len(self._frames) >= self._size:
-                self.dropped += 1
-                if self.policy == "drop-latest":
-                    return not self._closing
-                self._frames.popleft()
-            self._frames.append(frame)
-            self._changed.notify_all()
+            if looked is not None:
+                self._put(looked)
             return not self._closing
+
+    def _put(self, frame: Frame) -> None:
+        if self.policy == "wait":
+            self._changed.wait_for(lambda: len(self._frames) < self._size or self._closing)
+        elif len(self._frames) >= self._size:
+            if self.policy == "drop-latest":
+                self._drop(LATEST)
+                return
+            self._frames.popleft()
+            self._drop(OLDEST)
+        self._frames.append(frame)
+        self._changed.notify_all()
+
+    def _drop(self, reason: str) -> None:
+        self.drops[reason] = self.drops.get(reason, 0) + 1

@@ -6,12 +6,23 @@ import math
 from collections.abc import Mapping
 
 from edge_agent.health import Window
-from edge_agent.loop.camera import FrameCounts
-from edge_agent.metrics import METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM, Message, numbers
+from edge_agent.loop.camera import CameraReport, FrameCounts
+from edge_agent.metrics import (
+    METRICS_CAMERA,
+    METRICS_INPUT,
+    METRICS_OUTPUT,
+    METRICS_SYSTEM,
+    Message,
+    numbers,
+)
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import CameraTally, WindowReport
+from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
+from edge_agent.sources.state import LEVELS
+
+_PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
 
 def health_window(
@@ -94,6 +105,23 @@ def input_message(model: str, camera: str, tally: CameraTally) -> Message:
         values["ssim_p50"] = max(quantile(ssim, "ssim", 0.5), tally.ssim_min)
         values["ssim_min"] = tally.ssim_min
     return Message(METRICS_INPUT, {"model": model, "camera": camera, **_rounded(values)})
+
+
+def camera_message(report: CameraReport) -> Message:
+    """``up/metrics/camera``: whether a source lives, and its frames by outcome since the start."""
+    values: dict[str, float | int | None] = {
+        "camera_up": LEVELS.get(report.standing.state),
+        "captured_total": report.captured,
+        "openings_total": report.openings,
+        "losses_recent": len(report.standing.losses),
+    }
+    for outcomes, prefix in _PREFIXES.items():
+        if outcomes is not NOTES:  # a frame may have several of those
+            values[f"{prefix}_total"] = sum(report.outcomes.get(name, 0) for name in outcomes)
+        for name in outcomes:
+            if name in report.outcomes:
+                values[f"{prefix}_{name}_total"] = report.outcomes[name]
+    return Message(METRICS_CAMERA, {"camera": report.camera, **_rounded(values)})
 
 
 def output_message(

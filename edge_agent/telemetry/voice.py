@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edge_agent.errors import StorageError
@@ -23,14 +23,22 @@ class Telemetry:
         outbox: where durable messages wait.
         boot: identity of this agent process.
         clock: wall-clock seconds.
+        listeners: hear each message that is sent, at once and in order; they raise nothing.
     """
 
-    def __init__(self, outbox: Outbox, boot: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        boot: str,
+        clock: Callable[[], float] = time.time,
+        listeners: Sequence[Callable[[Message], None]] = (),
+    ) -> None:
         self.boot = boot
         self.lost = 0
         self._outbox = outbox
         self._sink: Sink | None = None
         self._clock = clock
+        self._listeners = tuple(listeners)
         self._lock = threading.Lock()
         self._stamper = Stamper(boot)
         self._live_stamper = Stamper(boot, step=-1)
@@ -70,6 +78,8 @@ class Telemetry:
         """
         durable = []
         for message in messages:
+            for listener in self._listeners:
+                listener(message)
             if message.durable:
                 durable.append(message)
             elif self._sink is not None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 
+from builder import pack
 from builder.build import Built, build
 from builder.options import BuildOptions, parse_precisions
+from edge_agent.bundle import Bundle
 from edge_agent.detection import selftest
 from edge_agent.detection.detector import Detector
+from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.monitors.profile import Profile
 from tests.bundles import HEIGHT, WIDTH, frame
@@ -73,6 +79,41 @@ def test_each_variant_passes_its_own_self_test(built):
         assert report.ok, report.failures
         tolerance = built.bundle.manifest.golden.tolerance[variant.precision]
         assert tolerance.iou >= 0.6 and tolerance.score <= 0.2
+
+
+def test_int8_has_golden_detections_of_its_own(built):
+    """What it loses is judged over all pictures; devices prove that they compute the same graph."""
+    manifest = built.bundle.manifest
+    assert [one.golden for one in manifest.variants] == [None, None, "golden/int8.json"]
+    own, theirs = Golden.read(built.bundle, "int8"), Golden.read(built.bundle, "fp16")
+    assert [one.file for one in own.frames] == [one.file for one in theirs.frames]
+    scores = [
+        np.concatenate([one.detections[:, 4] for one in set_.frames]) for set_ in (own, theirs)
+    ]
+    assert len(scores[0]) != len(scores[1]) or not np.array_equal(*scores)
+    assert "golden/int8.json" not in [entry.path for entry in manifest.files_for("fp16")]
+    assert "golden/int8.json" in [entry.path for entry in manifest.files_for("int8")]
+
+
+def test_another_int8_graph_fails_the_self_test(built, tmp_path):
+    """Quantized weights that are a little off are another model to the device."""
+    root = tmp_path / "bundle"
+    shutil.copytree(built.bundle.root, root)
+    model = onnx.load(root / "model/int8.onnx")
+    weight = next(
+        one
+        for one in model.graph.initializer
+        if one.data_type == onnx.TensorProto.INT8 and len(one.dims) == 4
+    )
+    values = onnx.numpy_helper.to_array(weight)
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.flip(values, 0).copy(), weight.name))
+    onnx.save(model, root / "model/int8.onnx")
+    document = json.loads((root / "manifest.json").read_text())
+    (root / "manifest.json").unlink()
+    pack.finish(root, {key: value for key, value in document.items() if key != "files"})
+    report = selftest.run(Bundle.open(root), variant="int8")
+    assert not report.ok
+    assert selftest.run(Bundle.open(root), variant="fp16").ok
 
 
 def test_labels_measure_fp32_too(built, squares, frames, labels, tmp_path):

@@ -197,6 +197,23 @@ def test_doctor_names_each_trouble_and_the_next_step(tmp_path, capsys, bundle):
     assert "refused" in text_out and "profile.json" in text_out and "->" in text_out
 
 
+@pytest.mark.parametrize(
+    ("page", "level"),
+    [
+        ('address = "127.0.0.1:8800"', "ok"),
+        ('address = "0.0.0.0:8800"', "fail"),
+        ('address = "127.0.0.1:8800"\ntoken_file = "none"', "fail"),
+    ],
+)
+def test_doctor_looks_at_the_page(page, level, tmp_path, capsys):
+    """Whether it may be served; without a section there is nothing to say."""
+    device = Device(tmp_path, more=f"[page]\n{page}\n")
+    out = outcome(["doctor", "-c", device.config_path, "--json"], capsys)[1]
+    assert levels(out)["page"] == level
+    bare = Device(tmp_path, device="bare")
+    assert "page" not in levels(outcome(["doctor", "-c", bare.config_path, "--json"], capsys)[1])
+
+
 def test_doctor_reads_a_broken_config(tmp_path, capsys):
     """One failure with every fault; nothing else is tried."""
     path = tmp_path / "agent.toml"

@@ -14,8 +14,9 @@ from skimage.metrics import structural_similarity
 from builder.build import build
 from builder.cli import main
 from builder.dataset import Policy, check_dataset
+from builder.dataset.cross_check import cross_check
 from builder.options import BuildOptions
-from edge_agent.errors import SourceError, UsageError
+from edge_agent.errors import OutpostError, SourceError, UsageError
 from tests.bundles import background, dirty, frame
 
 
@@ -47,6 +48,24 @@ def test_scores_are_those_of_scikit_image(folder):
         gray = cv2.cvtColor(cv2.imread(str(folder / name)), cv2.COLOR_BGR2GRAY)
         wanted = structural_similarity(reference, gray, data_range=255)
         assert score == pytest.approx(wanted, abs=1e-7)
+
+
+def test_cross_check_by_command(folder, capsys, tmp_path):
+    """The command scores some of the images by scikit-image and says how far that was off."""
+    reference = str(folder.parent / "reference.png")
+    command = ["dataset", "check", str(folder), "--reference", reference, "-o", str(tmp_path / "o")]
+    assert main([*command, "--cross-check", "7"]) == 0
+    assert "the same scores for 7 images" in capsys.readouterr().err
+
+
+def test_cross_check_finds_a_wrong_score(folder):
+    """It is not a formality."""
+    report = check(folder)
+    name = next(iter(report.scores))
+    wrong = {**report.scores, name: report.scores[name] + 1e-4}
+    assert cross_check(folder, folder.parent / "reference.png", report.scores, 30) < 1e-6
+    with pytest.raises(OutpostError, match=r"differs by 1\.0e-04"):
+        cross_check(folder, folder.parent / "reference.png", wrong, 30)
 
 
 def test_dirty_lens_is_left_out(folder, tmp_path):

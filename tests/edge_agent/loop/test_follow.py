@@ -266,9 +266,11 @@ def test_a_release_in_use_is_not_handed_out():
     holder = Holder()
     old, new = Fake(A), Fake(B)
     holder.swap(old)
-    with holder.use() as inside:
-        holder.swap(new)
-        assert inside is old and holder.collect() == []
-        with holder.use() as next_frame:
-            assert next_frame is new
+    inside = holder.take()
+    holder.swap(new)
+    assert inside is old and holder.collect() == []
+    next_frame = holder.take()
+    assert next_frame is new
+    holder.give_back(next_frame)
+    holder.give_back(inside)
     assert holder.collect() == [old] and holder.collect() == []

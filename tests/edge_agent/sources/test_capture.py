@@ -34,7 +34,7 @@ class Scripted:
             self.finished = True
             return None
         self.seq += 1
-        return Frame(np.zeros((1, 1, 3), np.uint8), 0.0, self.seq, "cam")
+        return Frame(np.zeros((16, 16, 3), np.uint8), 0.0, self.seq, "cam")
 
     def close(self) -> None:
         self.closed.set()

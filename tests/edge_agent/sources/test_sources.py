@@ -9,7 +9,8 @@ import pytest
 from edge_agent.errors import SourceError
 from edge_agent.sources import SOURCES, open_source
 from edge_agent.sources.base import Pacer, Spec
-from edge_agent.sources.folder import UNREADABLE, FolderSource
+from edge_agent.sources.folder import FolderSource
+from edge_agent.sources.screen import DEPTH_16, GREY, UNREADABLE
 from edge_agent.sources.video import LOOK_EVERY_S, VideoSource
 from tests.bundles import HEIGHT, WIDTH, frame, write_clip, write_frames
 
@@ -54,7 +55,7 @@ def read_all(source) -> list:
 
 def test_every_kind_is_in_the_battery(spec):
     """A new source joins these checks."""
-    assert set(SOURCES) == {"file", "dir"}
+    assert {"file", "dir"} == {k for k, kind in SOURCES.items() if not kind.live}
 
 
 def test_frames_to_the_end(spec):
@@ -147,10 +148,12 @@ def test_a_folder_without_any_readable_picture(tmp_path):
 
 def test_pictures_become_8_bit_colour(tmp_path):
     """Grey and 16-bit files arrive as (H, W, 3) uint8."""
-    cv2.imwrite(str(tmp_path / "a.png"), np.full((5, 6), 200, np.uint8))
-    cv2.imwrite(str(tmp_path / "b.png"), np.full((5, 6, 3), 65535, np.uint16))
-    frames = read_all(FolderSource(tmp_path, "cam"))
-    assert [item.image.shape for item in frames] == [(5, 6, 3)] * 2
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((15, 16), 200, np.uint8))
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((15, 16, 3), 65535, np.uint16))
+    source = FolderSource(tmp_path, "cam")
+    frames = read_all(source)
+    assert source.skipped == {GREY: 1, DEPTH_16: 1}
+    assert [item.image.shape for item in frames] == [(15, 16, 3)] * 2
     assert [int(item.image[0, 0, 0]) for item in frames] == [200, 255]
 
 

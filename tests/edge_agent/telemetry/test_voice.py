@@ -102,3 +102,15 @@ def test_without_a_sink_durable_messages_wait(outbox):
     telemetry.send([Message("up/info", {}, retain=True, durable=False), event("a", "info", "one")])
     assert len(outbox) == 1 and telemetry.state == "none"
     telemetry.close(0.1)
+
+
+def test_listeners_hear_each_message_once_and_in_order(tmp_path):
+    """Durable and live ones, also when the disk refuses to keep them."""
+    heard = []
+    outbox = Outbox(tmp_path / "outbox.sqlite", 1_000_000)
+    telemetry = Telemetry(outbox, "b", listeners=[heard.append])
+    messages = [event("a", "info", "first"), Message("up/status", {}, durable=False)]
+    assert telemetry.send(messages)
+    outbox.close()
+    assert not telemetry.send([event("b", "info", "lost")])
+    assert [message.payload.get("text") for message in heard] == ["first", None, "lost"]

@@ -1,0 +1,92 @@
+"""The page as `edge_agent.loop.run` sees it: made before the agent, served while it runs."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from edge_agent.config import Address, Config
+from edge_agent.errors import ConfigError
+from edge_agent.loop.runtime import ModelRuntime
+from edge_agent.page.guard import Guard, token_for
+from edge_agent.page.handler import PageHandler
+from edge_agent.page.heard import Heard
+from edge_agent.page.server import Server, listening
+from edge_agent.page.site import Site
+from edge_agent.page.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class LivePage:
+    """The page of one agent.
+
+    Args:
+        config: agent.toml.
+        address: where to serve it.
+
+    Attributes:
+        watch: a listener for every `edge_agent.loop.judge.Judge`.
+        heard: a listener for `edge_agent.telemetry.voice.Telemetry`.
+
+    Raises:
+        ConfigError: the address can be reached from elsewhere and there is no token, or the token's
+            file cannot be used.
+    """
+
+    def __init__(self, config: Config, address: Address) -> None:
+        self.watch = Watch(camera.id for camera in config.cameras)
+        self.heard = Heard()
+        self._config = config
+        self._address = address
+        self._token = token_for(config, address)
+
+    @contextmanager
+    def serving(self, runtimes: Sequence[ModelRuntime], journal: Path | None) -> Iterator[Address]:
+        """Serve until the block ends.
+
+        Args:
+            runtimes: what the agent keeps per model.
+            journal: its path, None without one.
+
+        Yields:
+            The address, with the port that was free for port 0.
+
+        Raises:
+            ConfigError: the address cannot be had.
+        """
+        closing = threading.Event()
+        site = Site(
+            self._config,
+            runtimes,
+            watch=self.watch,
+            heard=self.heard,
+            journal=journal,
+            closing=closing,
+        )
+        guard = Guard.make(
+            self._token,
+            device=self._config.device.id,
+            port=self._address.port,
+            hosts=self._config.page.hosts,
+        )
+        with listening(_bind(self._address, guard, site), closing) as address:
+            log.info("page: http://%s/%s", address, " (with the token)" if self._token else "")
+            yield address
+
+
+def _bind(address: Address, guard: Guard, site: Site) -> Server:
+    try:
+        return Server(address, partial(PageHandler, guard, site))
+    except OSError as error:
+        step = {
+            errno.EADDRINUSE: "end what uses it, or choose another port",
+            errno.EACCES: "ports below 1024 need rights; choose another port",
+            errno.EADDRNOTAVAIL: "no interface of this machine has this address (yet)",
+        }.get(error.errno or 0, "choose another address")
+        raise ConfigError(f"page on {address}: {error.strerror}; {step}") from None

@@ -1,0 +1,200 @@
+"""The pictures of one camera, encoded when somebody asks: live, the reference, the SSIM map.
+
+All of it happens in the server's threads. Two viewers do not cost twice: a picture is encoded at
+most once per frame, and not again within `FRESH_S`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http import HTTPStatus
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.detection.decode import above
+from edge_agent.detection.preprocess import Image
+from edge_agent.gate import Reference
+from edge_agent.gate.statistics import reduce
+from edge_agent.page.answer import NOTHING_NEW, Answer
+from edge_agent.page.state import judged
+from edge_agent.page.watch import CameraWatch, Look, Release
+from edge_agent.sources.folder import read_picture
+
+FRAME_HEADER = "X-Outpost-Frame"
+FRESH_S = 0.08
+WAIT_S = 1.0
+LOOK_S = 0.02
+QUALITY = 80
+BOXES_MOST = 60  # in a header; a picture with more boxes is unreadable anyway
+WORST_SSIM, BEST_SSIM = 0.1, 0.85  # of the map's colours: red and transparent
+MAP_OPACITY = 0.8
+
+Painted = npt.NDArray[np.uint8]
+
+
+class _Encoded(NamedTuple):
+    """A frame that was encoded, by its number and time."""
+
+    number: int
+    at: float
+    answer: Answer
+
+
+class Pictures:
+    """Encodes what one camera saw last.
+
+    Args:
+        watch: the camera's last frame.
+        width: pixels, to which pictures are reduced.
+        gate_width: of the input check, for the SSIM map.
+        closing: set when the server ends, so that nobody waits for a frame.
+    """
+
+    def __init__(
+        self, watch: CameraWatch, *, width: int, gate_width: int, closing: threading.Event
+    ) -> None:
+        self._watch = watch
+        self._width = width
+        self._gate_width = gate_width
+        self._closing = closing
+        self._encoding = threading.Lock()
+        self._live: _Encoded | None = None
+        self._comparing = threading.Lock()
+        self._digest = ""
+        self._picture: Image | None = None
+        self._reference: Reference | None = None
+
+    def live(self, after: int) -> Answer:
+        """The newest frame as JPEG, with what became of it in the header `FRAME_HEADER`.
+
+        Args:
+            after: number of the frame that the viewer has; waits up to `WAIT_S` for another one.
+        """
+        waited_s = 0.0
+        while (look := self._watch.last) is None or look.number == after:
+            waited_s += LOOK_S
+            if waited_s > WAIT_S or self._closing.wait(LOOK_S):
+                return NOTHING_NEW
+        with self._encoding:
+            known = self._live
+            if known is None or known.number == after or look.at - known.at >= FRESH_S:
+                known = self._live = self._encode(look)
+        return known.answer
+
+    def reference(self) -> Answer:
+        """The picture of the good view as JPEG; nothing where the release has none."""
+        look = self._watch.last
+        if look is None:
+            return NOTHING_NEW
+        with self._comparing:
+            self._know(look.release)
+            if self._picture is None:
+                return NOTHING_NEW
+            return _jpeg(fit(self._picture, self._width))
+
+    def map(self) -> Answer:
+        """Where the newest frame differs from the reference: a PNG to be laid over it.
+
+        As large as the reference reduced for the input check; transparent where SSIM is above
+        `BEST_SSIM`, from yellow to red below. Nothing where there is no reference.
+        """
+        look = self._watch.last
+        if look is None:
+            return NOTHING_NEW
+        with self._comparing:
+            self._know(look.release)
+            if self._reference is None:
+                return NOTHING_NEW
+            height, width = self._reference.shape
+            gray = reduce(look.frame.image, self._gate_width)
+            if gray.shape != (height, width):
+                gray = np.asarray(
+                    cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+                )
+            values = self._reference.map(gray)
+        return _encoded(".png", paint(values, (height, width)), "image/png", [])
+
+    def _know(self, release: Release) -> None:
+        """Read the reference of a release that is new here."""
+        if release.digest == self._digest:
+            return
+        name = release.bundle.manifest.reference_image
+        picture = read_picture(release.bundle.path(name)) if name is not None else None
+        self._picture = picture
+        self._reference = None
+        if picture is not None:
+            self._reference = Reference(reduce(picture, self._gate_width))
+        self._digest = release.digest
+
+    def _encode(self, look: Look) -> _Encoded:
+        document = {**judged(look), "boxes": boxes(look)}
+        picture = fit(look.frame.image, self._width)
+        answer = _jpeg(picture, {FRAME_HEADER: json.dumps(document, separators=(",", ":"))})
+        return _Encoded(look.number, look.at, answer)
+
+
+def boxes(look: Look) -> list[list[float]]:
+    """The reported boxes, best first: x0, y0, x1, y1 as shares of the picture, score, class id."""
+    if look.result is None:
+        return []
+    height, width = look.frame.image.shape[:2]
+    confidence = look.release.bundle.manifest.decode.confidence
+    return [
+        [round(x0 / width, 4), round(y0 / height, 4), round(x1 / width, 4), round(y1 / height, 4),
+         round(score, 3), int(number)]
+        for x0, y0, x1, y1, score, number in above(look.result.detections, confidence)[
+            :BOXES_MOST
+        ].tolist()
+    ]  # fmt: skip
+
+
+def fit(image: Image, longest: int) -> Image:
+    """The (H, W, 3) picture, reduced so that its longer side has at most so many pixels."""
+    height, width = image.shape[:2]
+    scale = longest / max(height, width)
+    if scale >= 1.0:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def paint(values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Painted:
+    """SSIM per window as a (h, w, 4) BGRA picture of ``shape``.
+
+    Args:
+        values: (h - 6, w - 6), as `edge_agent.gate.ssim.Reference.map` gives them; the border
+            that has no value is transparent.
+        shape: h, w.
+    """
+    span = BEST_SSIM - WORST_SSIM
+    wrong = np.clip((BEST_SSIM - values) / span, 0.0, 1.0)
+    inner = np.zeros((*values.shape, 4), np.uint8)
+    inner[..., 1] = 210 * (1.0 - wrong)  # yellow where little is wrong, red where all is
+    inner[..., 2] = 230
+    inner[..., 3] = 255 * MAP_OPACITY * np.sqrt(wrong)
+    top, left = ((whole - part) // 2 for whole, part in zip(shape, values.shape, strict=True))
+    painted = np.zeros((*shape, 4), np.uint8)
+    painted[top : top + values.shape[0], left : left + values.shape[1]] = inner
+    return painted
+
+
+def _jpeg(picture: Image, headers: dict[str, str] | None = None) -> Answer:
+    settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    return _encoded(".jpg", picture, "image/jpeg", settings, headers)
+
+
+def _encoded(
+    suffix: str,
+    picture: Painted,
+    kind: str,
+    settings: list[int],
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    good, data = cv2.imencode(suffix, picture, settings)
+    if not good:
+        raise ValueError(f"OpenCV cannot write {suffix} of {picture.shape}")
+    return Answer(HTTPStatus.OK, data.tobytes(), kind, headers or {})
