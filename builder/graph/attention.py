@@ -18,6 +18,7 @@ from builder.graph.convolution import Doubles, doubles, draw_matrix
 from builder.graph.joins import add
 
 
+@np.errstate(all="ignore")  # broken weights stay as they are
 def draw_transformer_layer(
     canvas: Canvas, module: Module, place: str, inputs: list[Feature]
 ) -> Feature:
@@ -32,6 +33,7 @@ def draw_transformer_layer(
     return add(canvas, place, draw_matrix(canvas, f"{place}.fc", seen, second @ first), seen)
 
 
+@np.errstate(all="ignore")  # broken weights stay as they are
 def draw_position(canvas: Canvas, module: Module, place: str, image: Feature) -> Feature:
     """Add to each cell a linear map of itself: what YOLOv5 calls its position embedding."""
     weight = _square(module, image.channels)

@@ -144,6 +144,7 @@ def _concat(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -
     return join(canvas, place, inputs)
 
 
+@np.errstate(all="ignore")  # broken weights stay as they are
 def _sum(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
     """The first input and the others, each times twice a sigmoid where there are weights."""
     if module.state.get("iter") != range(len(inputs) - 1):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from builder.checkpoint import Module
 from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
@@ -85,6 +87,7 @@ def draw_expand(canvas: Canvas, module: Module, place: str, inputs: list[Feature
     return _sized(place, name, channels, image.height * side, image.width * side)
 
 
+@np.errstate(all="ignore")  # broken weights stay as they are
 def draw_transposed(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
     """Convolution from few pixels to many; depthwise where ``groups`` says so."""
     image, weight = inputs[0], doubles(module, "weight", 4)

@@ -19,6 +19,7 @@ os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true")
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules import linear
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
@@ -146,6 +147,16 @@ def with_anchors(model: nn.Module, *, anchors_per_level: int, old: bool) -> nn.M
     return model
 
 
+class _LinearWithBias(nn.Linear):
+    """The last layer of attention, as PyTorch called it up to 1.8."""
+
+
+_LinearWithBias.__module__ = "torch.nn.modules.linear"
+ABSENT_BEFORE_2021 = (
+    "recompute_scale_factor", "inplace", "_is_full_backward_hook", "batch_first",
+)  # fmt: skip
+
+
 @contextmanager
 def original_repository(model: nn.Module, *, old: bool = False) -> Iterator[nn.Module]:
     """Give a copy of `model` whose classes are those of the original code, while it is saved.
@@ -168,12 +179,15 @@ def original_repository(model: nn.Module, *, old: bool = False) -> Iterator[nn.M
         elif kind.__module__ in homes:
             setattr(homes[kind.__module__], kind.__name__, kind)
         if old:
-            for attribute in ("recompute_scale_factor", "inplace", "_is_full_backward_hook"):
+            for attribute in ABSENT_BEFORE_2021:
                 part.__dict__.pop(attribute, None)
+            if isinstance(part, nn.MultiheadAttention):
+                part.out_proj.__class__ = linear._LinearWithBias = _LinearWithBias
     sys.modules.update(homes)
     try:
         yield model
     finally:
+        vars(linear).pop("_LinearWithBias", None)
         for name, before in known.items():
             sys.modules.pop(name)
             if before is not None:
