@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 OPSET = 17
 """What ONNX Runtime and TensorRT 8.5 to 11 all read."""
 
-ADVICE = "train with the standard YOLOv5 layers, or build with --exporter ultralytics"
+ADVICE = (
+    "train with the standard YOLOv5 layers, or build a model of the ultralytics package with"
+    " --exporter ultralytics"
+)
 """What to do about a network that cannot be drawn."""
 
 MAX_SIDE = 8192
