@@ -7,7 +7,7 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo test engines lint bench soak clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo ## the whole story on this machine, no GPU, no torch: build/
 
 test: $(VENV)/.test ## the whole test suite (adds torch and ultralytics as the reference)
 	@$(BIN)/python -m pytest $(ARGS)
+
+engines: $(VENV)/.test ## every variant compiled by TensorRT-RTX for every GPU that it knows (minutes, x86-64)
+	@$(BIN)/python -m pytest -m engines $(ARGS) tests/builder
 
 setup: $(VENV)/.test ## only the environment, for developers
 
