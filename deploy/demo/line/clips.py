@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .defects import CLASSES
 from .machine import HEIGHT, WIDTH
 from .photos import SPLITS
 from .scene import Line, Truth
+from .severity import THE_DEMOS, Severity, Turn
 
 Image = NDArray[np.uint8]
 
@@ -33,6 +35,7 @@ class Fault:
     from_s: float
     to_s: float
     ramp_s: float = 0.0
+    severity: Severity = THE_DEMOS
 
     def amount(self, second: float) -> float:
         """How far the fault has grown at ``second``: 0 (absent) to 1."""
@@ -58,29 +61,88 @@ class Frame:
     faults: list[str]
 
 
-def frames(seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:
+@dataclass(frozen=True)
+class Run:
+    """How the line runs during a clip; the defaults are the demo's.
+
+    Attributes:
+        phase_s: where in its slow wander the exposure begins.
+        shake_px: standard deviation of the camera's vibration.
+        stops_s: from when to when the belt stands still.
+    """
+
+    phase_s: float = 0.0
+    shake_px: float = 0.0
+    stops_s: tuple[float, float] = (0.0, 0.0)
+
+    def position_px(self, number: int) -> int:
+        """How far the belt has moved at frame ``number``."""
+        first, last = (math.ceil(second * FPS) for second in self.stops_s)
+        stood = min(max(number - first, 0), last - first)
+        return _START_PX + (number - stood) * SPEED_PX
+
+
+def frames(
+    seed: int,
+    seconds: float,
+    plan: tuple[Fault, ...] = (),
+    run: Run = Run(),
+) -> Iterator[Frame]:
     """The frames of a clip, at ``FPS``, with the faults of ``plan``."""
     line = Line(seed, "clip", running=True)
+    shown: Image | None = None
+    truth: list[Truth] = []
     for number in range(round(seconds * FPS)):
         second = number / FPS
-        amounts = {fault.name: fault.amount(second) for fault in plan}
-        active = [name for name, amount in amounts.items() if amount > 0]
-        canvas, truth = line.look(_START_PX + number * SPEED_PX)
-        knocked = "knock" in active
-        view = faults.knock(canvas) if knocked else camera.straight(canvas)
+        active = [fault for fault in plan if fault.amount(second) > 0]
         rng = np.random.default_rng((seed, SPLITS.index("clip"), number))
-        picture = _spoilt(camera.expose(view, camera.live(second), rng), amounts)
-        yield Frame(picture, [faults.knocked_box(b) for b in truth] if knocked else truth, active)
+        held = _named(active, "freeze")
+        if held is not None and shown is not None:
+            yield Frame(_repeated(shown, held, rng), truth, [fault.name for fault in active])
+            continue
+        canvas, truth = line.look(run.position_px(number))
+        knock = _named(active, "knock")
+        view = _view(canvas, knock, run.shake_px, (seed, number))
+        shown = camera.expose(view, camera.live(second + run.phase_s), rng)
+        if knock is not None:
+            truth = [faults.knocked_box(box, knock.severity.turn) for box in truth]
+        yield Frame(_spoilt(shown, active, second), truth, [fault.name for fault in active])
 
 
-def _spoilt(picture: Image, amounts: dict[str, float]) -> Image:
+def _named(active: list[Fault], name: str) -> Fault | None:
+    return next((fault for fault in active if fault.name == name), None)
+
+
+def _view(canvas: Image, knock: Fault | None, shake_px: float, key: tuple[int, int]) -> Image:
+    """What the camera sees of the canvas, wherever it points now."""
+    if knock is None and not shake_px:
+        return camera.straight(canvas)
+    turn = Turn(0.0, 0.0, 0.0) if knock is None else knock.severity.turn
+    rng = np.random.default_rng((*key, 1))
+    dx_px, dy_px = rng.normal(0.0, shake_px, 2) if shake_px else (0.0, 0.0)
+    moved = Turn(turn.degrees, turn.dx_px + float(dx_px), turn.dy_px + float(dy_px))
+    return faults.knock(canvas, moved)
+
+
+def _repeated(shown: Image, held: Fault, rng: np.random.Generator) -> Image:
+    """The picture at which a grabber hangs, now and then through an encoder."""
+    if not held.severity.recoded:
+        return shown
+    return faults.recoded(shown, int(rng.integers(80, 91)))
+
+
+def _spoilt(picture: Image, active: list[Fault], second: float) -> Image:
     """``picture`` with the faults that lie between scene and sensor."""
-    picture = faults.dirty_lens(picture, amounts.get("dirty_lens", 0.0))
-    picture = faults.occlusion(picture, 0.6 * amounts.get("occlusion", 0.0))
-    if amounts.get("defocus", 0.0):
-        picture = faults.defocus(picture, 4.0 * amounts["defocus"])
-    if amounts.get("bad_exposure", 0.0):
-        picture = faults.bad_exposure(picture, 1 + 1.2 * amounts["bad_exposure"])
+    for fault in active:
+        amount, how = fault.amount(second), fault.severity
+        if fault.name == "dirty_lens":
+            picture = faults.dirty_lens(picture, amount * how.dirt, how.dirt_pattern)
+        elif fault.name == "occlusion":
+            picture = faults.occlusion(picture, amount * how.cover, how.rag)
+        elif fault.name == "defocus":
+            picture = faults.defocus(picture, amount * how.blur_px)
+        elif fault.name == "bad_exposure":
+            picture = faults.bad_exposure(picture, 1 + amount * (how.gain - 1))
     return picture
 
 
