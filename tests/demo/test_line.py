@@ -167,15 +167,14 @@ def test_normal_frames_resemble_the_empty_line(clean):
 
 
 def test_a_frozen_picture_repeats_itself():
-    """From the second frame on the bytes are the first's; an encoder changes little."""
-    held = clips.Fault("freeze", 0, 1)
-    shots = [frame.picture for frame in clips.frames(3, 0.5, (held,))]
+    """From the second frame on the bytes are the first's; an encoder changes a few of them."""
+    held = clips.Fault("freeze", 0, 3)
+    shots = [frame.picture for frame in clips.frames(3, 2, (held,))]
     assert all(np.array_equal(shots[0], shot) for shot in shots)
     coded = dataclasses.replace(held, severity=Severity(recoded=True))
-    shots = [frame.picture for frame in clips.frames(3, 0.5, (coded,))]
-    live = [frame.picture for frame in clips.frames(3, 0.5)]
-    change = [np.abs(shots[1].astype(int) - shots[2]).mean() for shots in (shots, live)]
-    assert change[0] < change[1] / 3
+    shots = [frame.picture.astype(int) for frame in clips.frames(3, 2, (coded,))]
+    change = [np.abs(one - other).mean() for one, other in itertools.pairwise(shots)]
+    assert np.median(change) == 0 and 1 < max(change) < 5
 
 
 def test_a_severity_is_drawn_from_its_seed():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Fault:
         if not self.from_s <= second < self.to_s:
             return 0.0
         return min(1.0, (second - self.from_s + 1 / FPS) / self.ramp_s) if self.ramp_s else 1.0
+
+    def grown(self, second: float) -> Severity:
+        """How bad the fault is at ``second``."""
+        return self.severity.grown(self.amount(second))
 
 
 FAULTS_S = 40.0
@@ -90,27 +94,25 @@ def frames(
 ) -> Iterator[Frame]:
     """The frames of a clip, at ``FPS``, with the faults of ``plan``."""
     line = Line(seed, "clip", running=True)
-    shown: Image | None = None
-    truth: list[Truth] = []
+    shown = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], [])
     for number in range(round(seconds * FPS)):
         second = number / FPS
-        active = [fault for fault in plan if fault.amount(second) > 0]
+        active = {fault.name: fault for fault in plan if fault.amount(second) > 0}
         rng = np.random.default_rng((seed, SPLITS.index("clip"), number))
-        held = _named(active, "freeze")
-        if held is not None and shown is not None:
-            yield Frame(_repeated(shown, held, rng), truth, [fault.name for fault in active])
+        if "freeze" in active and number:
+            shown = Frame(_held(shown.picture, active["freeze"], rng), shown.boxes, [*active])
+            yield shown
             continue
         canvas, truth = line.look(run.position_px(number))
-        knock = _named(active, "knock")
-        view = _view(canvas, knock, run.shake_px, (seed, number))
-        shown = camera.expose(view, camera.live(second + run.phase_s), rng)
-        if knock is not None:
-            truth = [faults.knocked_box(box, knock.severity.turn) for box in truth]
-        yield Frame(_spoilt(shown, active, second), truth, [fault.name for fault in active])
-
-
-def _named(active: list[Fault], name: str) -> Fault | None:
-    return next((fault for fault in active if fault.name == name), None)
+        view = _view(canvas, active.get("knock"), run.shake_px, (seed, number))
+        light = camera.live(second + run.phase_s)
+        if "bad_exposure" in active:
+            light = faults.bad_exposure(light, active["bad_exposure"].grown(second).gain)
+        if "knock" in active:
+            truth = [faults.knocked_box(box, active["knock"].severity.turn) for box in truth]
+        picture = camera.expose(_through_the_lens(view, active.values(), second), light, rng)
+        shown = Frame(picture, truth, [*active])
+        yield shown
 
 
 def _view(canvas: Image, knock: Fault | None, shake_px: float, key: tuple[int, int]) -> Image:
@@ -124,26 +126,24 @@ def _view(canvas: Image, knock: Fault | None, shake_px: float, key: tuple[int, i
     return faults.knock(canvas, moved)
 
 
-def _repeated(shown: Image, held: Fault, rng: np.random.Generator) -> Image:
-    """The picture at which a grabber hangs, now and then through an encoder."""
-    if not held.severity.recoded:
-        return shown
-    return faults.recoded(shown, int(rng.integers(80, 91)))
+def _held(shown: Image, freeze: Fault, rng: np.random.Generator) -> Image:
+    """The picture at which a grabber hangs; now and then an encoder behind it begins anew."""
+    if freeze.severity.recoded and rng.random() < 0.2:
+        return faults.recoded(shown, int(rng.integers(80, 91)))
+    return shown
 
 
-def _spoilt(picture: Image, active: list[Fault], second: float) -> Image:
-    """``picture`` with the faults that lie between scene and sensor."""
+def _through_the_lens(view: Image, active: Iterable[Fault], second: float) -> Image:
+    """``view`` with the faults that lie between scene and sensor."""
     for fault in active:
-        amount, how = fault.amount(second), fault.severity
+        how = fault.grown(second)
         if fault.name == "dirty_lens":
-            picture = faults.dirty_lens(picture, amount * how.dirt, how.dirt_pattern)
+            view = faults.dirty_lens(view, how.dirt, how.dirt_pattern)
         elif fault.name == "occlusion":
-            picture = faults.occlusion(picture, amount * how.cover, how.rag)
+            view = faults.occlusion(view, how.cover, how.rag)
         elif fault.name == "defocus":
-            picture = faults.defocus(picture, amount * how.blur_px)
-        elif fault.name == "bad_exposure":
-            picture = faults.bad_exposure(picture, 1 + amount * (how.gain - 1))
-    return picture
+            view = faults.defocus(view, how.blur_px)
+    return view
 
 
 def record(path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:

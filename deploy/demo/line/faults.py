@@ -1,18 +1,20 @@
 """What goes wrong with a camera on a line, each as one named function.
 
-``knock`` moves the view on the canvas and comes before the exposure; ``freeze`` is what a grabber
-does that hangs (`clips` repeats the picture); the others work on the frame. How bad each gets is in
-`severity`.
+``knock`` moves the view on the canvas, ``bad_exposure`` changes the light, ``freeze`` is what a
+grabber does that hangs (`clips` repeats the picture), and the others lie before the sensor, which
+adds its noise to them. How bad each gets is in `severity`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera import Condition
 from .machine import HEIGHT, MARGIN, WIDTH
 from .scene import Truth
 from .severity import Rag, Turn
@@ -105,9 +107,9 @@ def defocus(frame: Image, sigma_px: float = 4.0) -> Image:
     return np.asarray(cv2.GaussianBlur(frame, (0, 0), sigma_px), np.uint8)
 
 
-def bad_exposure(frame: Image, gain: float = 2.2) -> Image:
+def bad_exposure(light: Condition, gain: float = 2.2) -> Condition:
     """The exposure is far off: above 1 the lights burn out, below 1 the picture drowns."""
-    return np.asarray(cv2.convertScaleAbs(frame, alpha=gain), np.uint8)
+    return replace(light, exposure=light.exposure * gain)
 
 
 def recoded(frame: Image, quality: int) -> Image:

@@ -4,7 +4,7 @@ call it a fault" and "nobody could miss it".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,8 @@ class Severity:
         turn: where a knock leaves the camera.
         blur_px: standard deviation of the defocus.
         gain: factor on the light.
-        recoded: whether a frozen picture still passes an encoder; else its bytes repeat.
+        recoded: whether a frozen picture passes an encoder that begins anew now and then; else its
+            bytes repeat.
     """
 
     dirt: float = 1.0
@@ -49,6 +50,16 @@ class Severity:
     blur_px: float = 4.0
     gain: float = 2.2
     recoded: bool = False
+
+    def grown(self, amount: float) -> Severity:
+        """What it is on its way, at ``amount`` of 0 to 1; a knock comes at once."""
+        return replace(
+            self,
+            dirt=amount * self.dirt,
+            cover=amount * self.cover,
+            blur_px=amount * self.blur_px,
+            gain=1 + amount * (self.gain - 1),
+        )
 
 
 THE_DEMOS = Severity()

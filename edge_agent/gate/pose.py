@@ -1,0 +1,153 @@
+"""Where the camera points now, against the reference: phase correlation, then least squares.
+
+A camera that shakes by a fraction of a reduced pixel is measured by one step of registration: the
+picture is regressed on the reference, its gradients and a constant, so a changed light does not
+pass for a movement (Lucas and Kanade, IJCAI 1981; with the reference's half done once, Baker and
+Matthews, IJCV 56(3), 2004). Larger movements are first found by phase correlation (Kuglin and
+Hines, IEEE Conference on Cybernetics and Society, 1975).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.detection.preprocess import Image
+
+Floats = npt.NDArray[np.float32]
+
+_SMOOTH_PX = 1.0
+_NOISE_LEVELS = 2.0
+_MOST_ERROR_PX = 0.5
+_STEPS = 4
+_LEAST_GAIN = 0.05
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A small movement of the picture, in pixels of the reduced picture and radians.
+
+    Attributes:
+        dx, dy: the picture moved right and down by so much.
+        turn: anticlockwise about the middle as seen on the screen, if positive.
+        zoom: 0.01 when everything is 1 % larger.
+    """
+
+    dx: float = 0.0
+    dy: float = 0.0
+    turn: float = 0.0
+    zoom: float = 0.0
+
+    def __add__(self, other: Pose) -> Pose:
+        """Both movements, one after the other; exact enough while they are small."""
+        return Pose(
+            self.dx + other.dx, self.dy + other.dy, self.turn + other.turn, self.zoom + other.zoom
+        )
+
+    def moved(self, shape: tuple[int, ...]) -> float:
+        """Root mean square of how far the picture's points moved, in reduced pixels."""
+        about_middle = (shape[0] ** 2 + shape[1] ** 2) / 12.0
+        return math.sqrt(
+            self.dx**2 + self.dy**2 + (self.turn**2 + self.zoom**2) * about_middle
+        )
+
+
+class Aligner:
+    """Measures a picture's `Pose` against one reference, and takes it back.
+
+    Args:
+        reference: (h, w) grey uint8.
+        mask: (h, w) uint8, not 0 where the reference stands still.
+    """
+
+    def __init__(self, reference: Image, mask: Image) -> None:
+        self.shape: tuple[int, ...] = reference.shape
+        height, width = self.shape
+        self._middle = ((width - 1) / 2.0, (height - 1) / 2.0)
+        self._inverse, self.error_px = _solver(_smooth(reference), mask, self._middle)
+        self._window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+        self._weights = _soft(mask)
+        self._spectrum = self._flat(reference)
+
+    @property
+    def usable(self) -> bool:
+        """Whether enough of the reference stands still, and has edges, to measure a movement."""
+        return self.error_px <= _MOST_ERROR_PX
+
+    def step(self, gray: Image) -> Pose:
+        """The movement by one step of least squares; good below about a reduced pixel."""
+        gain, _, *change = (self._inverse @ _smooth(gray).ravel()).tolist()
+        if gain < _LEAST_GAIN:
+            return Pose()
+        dx, dy, turn, zoom = (-value / gain for value in change)
+        return Pose(dx, dy, turn, zoom)
+
+    def coarse(self, gray: Image) -> Pose:
+        """The shift by phase correlation; good for large ones without much of a turn."""
+        (dx, dy), _ = cv2.phaseCorrelate(self._spectrum, self._flat(gray), self._window)
+        return Pose(dx, dy)
+
+    def refine(self, gray: Image, pose: Pose) -> Pose:
+        """A better pose from a rough one, by several steps."""
+        for _ in range(_STEPS):
+            pose = pose + self.step(self.undo(gray, pose))
+        return pose
+
+    def undo(self, gray: Image, pose: Pose) -> Image:
+        """The picture as it would be without the movement; edges repeat beyond its borders."""
+        x, y = self._middle
+        grow = 1.0 + pose.zoom
+        matrix = np.array(
+            [
+                [grow, pose.turn, pose.dx + x - grow * x - pose.turn * y],
+                [-pose.turn, grow, pose.dy + y - grow * y + pose.turn * x],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (self.shape[1], self.shape[0])
+        moved = cv2.warpAffine(gray, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.uint8)
+
+    def _flat(self, gray: Image) -> Floats:
+        """The static parts without their slow shading, so that the mask's own edges do not count."""
+        sharp = gray.astype(np.float32)
+        sharp -= cv2.GaussianBlur(sharp, (0, 0), 4.0)
+        sharp *= self._weights
+        return sharp
+
+
+def _smooth(gray: Image) -> Floats:
+    return np.asarray(cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _SMOOTH_PX), np.float32)
+
+
+def _soft(mask: Image) -> Floats:
+    return np.asarray(cv2.GaussianBlur((mask > 0).astype(np.float32), (0, 0), 2.0), np.float32)
+
+
+def _solver(
+    smooth: Floats, mask: Image, middle: tuple[float, float]
+) -> tuple[Floats, float]:
+    """(6, h w): picture -> gain, offset and gain times the movement; and its error in pixels.
+
+    The error is that of a shift when every static pixel is off by `_NOISE_LEVELS` at random.
+    """
+    right, down = np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)
+    ys, xs = np.indices(smooth.shape, np.float32)
+    xs, ys = xs - middle[0], ys - middle[1]
+    columns = [smooth, np.ones_like(smooth), right, down, ys * right - xs * down,
+               xs * right + ys * down]  # fmt: skip
+    weights = (mask > 0).astype(np.float64).ravel()
+    matrix = np.stack([column.ravel() * weights for column in columns], axis=1)
+    normal = matrix.T @ matrix
+    scale = np.sqrt(np.diag(normal))
+    if np.any(scale == 0) or not np.isfinite(np.linalg.cond(normal / np.outer(scale, scale))):
+        return np.zeros((6, smooth.size), np.float32), math.inf
+    covariance = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-9) / np.outer(
+        scale, scale
+    )
+    error = _NOISE_LEVELS * math.sqrt(max(covariance[2, 2], covariance[3, 3]))
+    return np.asarray(covariance @ matrix.T, np.float32), error
