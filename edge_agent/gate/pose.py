@@ -20,11 +20,12 @@ from edge_agent.detection.preprocess import Image
 
 Floats = npt.NDArray[np.float32]
 
-_SMOOTH_PX = 1.0
+_FINE_PX, _WIDE_PX = 1.0, 3.0
+_FINE_STEPS, _WIDE_STEPS = 4, 6
 _NOISE_LEVELS = 2.0
 _MOST_ERROR_PX = 0.5
-_STEPS = 4
 _LEAST_GAIN = 0.05
+_MOST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ class Pose:
     def moved(self, shape: tuple[int, ...]) -> float:
         """Root mean square of how far the picture's points moved, in reduced pixels."""
         about_middle = (shape[0] ** 2 + shape[1] ** 2) / 12.0
-        return math.sqrt(
-            self.dx**2 + self.dy**2 + (self.turn**2 + self.zoom**2) * about_middle
-        )
+        return math.sqrt(self.dx**2 + self.dy**2 + (self.turn**2 + self.zoom**2) * about_middle)
 
 
 class Aligner:
@@ -68,10 +67,11 @@ class Aligner:
         self.shape: tuple[int, ...] = reference.shape
         height, width = self.shape
         self._middle = ((width - 1) / 2.0, (height - 1) / 2.0)
-        self._inverse, self.error_px = _solver(_smooth(reference), mask, self._middle)
+        self._fine, self.error_px = _solver(reference, mask, _FINE_PX, self._middle)
+        self._wide, _ = _solver(reference, mask, _WIDE_PX, self._middle)
         self._window = cv2.createHanningWindow((width, height), cv2.CV_32F)
         self._weights = _soft(mask)
-        self._spectrum = self._flat(reference)
+        self._sharp = self._flat(reference)
 
     @property
     def usable(self) -> bool:
@@ -80,25 +80,48 @@ class Aligner:
 
     def step(self, gray: Image) -> Pose:
         """The movement by one step of least squares; good below about a reduced pixel."""
-        gain, _, *change = (self._inverse @ _smooth(gray).ravel()).tolist()
-        if gain < _LEAST_GAIN:
-            return Pose()
-        dx, dy, turn, zoom = (-value / gain for value in change)
-        return Pose(dx, dy, turn, zoom)
-
-    def coarse(self, gray: Image) -> Pose:
-        """The shift by phase correlation; good for large ones without much of a turn."""
-        (dx, dy), _ = cv2.phaseCorrelate(self._spectrum, self._flat(gray), self._window)
-        return Pose(dx, dy)
+        return _solve(self._fine, gray, _FINE_PX)
 
     def refine(self, gray: Image, pose: Pose) -> Pose:
-        """A better pose from a rough one, by several steps."""
-        for _ in range(_STEPS):
+        """A better pose from one that is about a pixel off, by several steps."""
+        for _ in range(_FINE_STEPS):
             pose = pose + self.step(self.undo(gray, pose))
+        return pose
+
+    def search(self, gray: Image) -> list[Pose]:
+        """Where the picture may have gone, up to a quarter of its width; the right one, if any.
+
+        From where it should be and from where phase correlation sees it, with and without a wide
+        step first: that finds turns, and the other way finds fine repeating patterns.
+        """
+        coarse = self._coarse(gray)
+        starts = [coarse, self._widely(gray, coarse), self._widely(gray, Pose())]
+        most = _MOST_SHARE * self.shape[1]
+        found = [self.refine(gray, start) for start in starts if start.moved(self.shape) < most]
+        return [pose for pose in found if pose.moved(self.shape) < most]
+
+    def inside(self, pose: Pose) -> Image:
+        """(h, w) uint8: 255 where the camera, there, still sees what the reference shows."""
+        seen = np.full(self.shape, 255, np.uint8)
+        return self._warp(seen, pose, cv2.BORDER_CONSTANT)
+
+    def _coarse(self, gray: Image) -> Pose:
+        (dx, dy), _ = cv2.phaseCorrelate(self._sharp, self._flat(gray), self._window)
+        return Pose(dx, dy)
+
+    def _widely(self, gray: Image, pose: Pose) -> Pose:
+        most = _MOST_SHARE * self.shape[1]
+        for _ in range(_WIDE_STEPS):
+            if pose.moved(self.shape) > most:
+                break
+            pose = pose + _solve(self._wide, self.undo(gray, pose), _WIDE_PX)
         return pose
 
     def undo(self, gray: Image, pose: Pose) -> Image:
         """The picture as it would be without the movement; edges repeat beyond its borders."""
+        return self._warp(gray, pose, cv2.BORDER_REPLICATE)
+
+    def _warp(self, gray: Image, pose: Pose, border: int) -> Image:
         x, y = self._middle
         grow = 1.0 + pose.zoom
         matrix = np.array(
@@ -109,45 +132,52 @@ class Aligner:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (self.shape[1], self.shape[0])
-        moved = cv2.warpAffine(gray, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpAffine(gray, matrix, size, flags=flags, borderMode=border)
         return np.asarray(moved, np.uint8)
 
     def _flat(self, gray: Image) -> Floats:
-        """The static parts without their slow shading, so that the mask's own edges do not count."""
+        """The still part without its slow shading, so that the mask's own edges do not count."""
         sharp = gray.astype(np.float32)
         sharp -= cv2.GaussianBlur(sharp, (0, 0), 4.0)
         sharp *= self._weights
         return sharp
 
 
-def _smooth(gray: Image) -> Floats:
-    return np.asarray(cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _SMOOTH_PX), np.float32)
-
-
 def _soft(mask: Image) -> Floats:
     return np.asarray(cv2.GaussianBlur((mask > 0).astype(np.float32), (0, 0), 2.0), np.float32)
 
 
+def _smooth(gray: Image, sigma: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(gray.astype(np.float32), (0, 0), sigma), np.float32)
+
+
+def _solve(inverse: Floats, gray: Image, sigma: float) -> Pose:
+    gain, _, *change = (inverse @ _smooth(gray, sigma).ravel()).tolist()
+    if gain < _LEAST_GAIN:
+        return Pose()
+    dx, dy, turn, zoom = (-value / gain for value in change)
+    return Pose(dx, dy, turn, zoom)
+
+
 def _solver(
-    smooth: Floats, mask: Image, middle: tuple[float, float]
+    reference: Image, mask: Image, sigma: float, middle: tuple[float, float]
 ) -> tuple[Floats, float]:
     """(6, h w): picture -> gain, offset and gain times the movement; and its error in pixels.
 
     The error is that of a shift when every static pixel is off by `_NOISE_LEVELS` at random.
     """
+    smooth = _smooth(reference, sigma)
     right, down = np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)
     ys, xs = np.indices(smooth.shape, np.float32)
     xs, ys = xs - middle[0], ys - middle[1]
-    columns = [smooth, np.ones_like(smooth), right, down, ys * right - xs * down,
-               xs * right + ys * down]  # fmt: skip
-    weights = (mask > 0).astype(np.float64).ravel()
-    matrix = np.stack([column.ravel() * weights for column in columns], axis=1)
-    normal = matrix.T @ matrix
-    scale = np.sqrt(np.diag(normal))
-    if np.any(scale == 0) or not np.isfinite(np.linalg.cond(normal / np.outer(scale, scale))):
+    columns = (smooth, np.ones_like(smooth), right, down, ys * right - xs * down,
+               xs * right + ys * down)  # fmt: skip
+    still = (mask > 0).ravel()
+    matrix = np.stack([column.ravel() * still for column in columns], axis=1).astype(np.float64)
+    scale = np.sqrt((matrix**2).sum(0))
+    if np.any(scale < 1e-6):
         return np.zeros((6, smooth.size), np.float32), math.inf
-    covariance = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-9) / np.outer(
-        scale, scale
-    )
-    error = _NOISE_LEVELS * math.sqrt(max(covariance[2, 2], covariance[3, 3]))
-    return np.asarray(covariance @ matrix.T, np.float32), error
+    covariance = np.linalg.pinv((matrix / scale).T @ (matrix / scale), rcond=1e-9, hermitian=True)
+    inverse = (covariance @ (matrix / scale).T) / scale[:, None]
+    shifts = covariance[[2, 3], [2, 3]] / scale[[2, 3]] ** 2
+    return inverse.astype(np.float32), _NOISE_LEVELS * math.sqrt(float(shifts.max()))

@@ -60,9 +60,7 @@ def _shrink(gray: Image, image: Image, width: int) -> Image:
         size = (gray.shape[1] // 2, gray.shape[0] // 2)
         gray = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
     if gray.shape[1] > width:
-        gray = np.asarray(
-            cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        gray = np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     return gray
 
 
