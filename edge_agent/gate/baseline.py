@@ -267,7 +267,8 @@ def _picture(fields: Fields, folder: Path) -> Image | None:
     if hashlib.sha256(data).hexdigest() != digest:
         fields.fault("file", f"{name} is not what was written there")
         return None
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    content = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if picture is None or picture.ndim != 2 or picture.dtype != np.uint8:
         fields.fault("file", f"{name} is not a grey picture of 8 bits")
         return None

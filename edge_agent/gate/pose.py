@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 _FINE_PX, _WIDE_PX = 1.0, 3.0
 _FINE_STEPS, _WIDE_STEPS = 4, 6
 _NOISE_LEVELS = 2.0
-_MOST_ERROR_PX = 0.5
+_MOST_ERROR_PX = 0.1
 _LEAST_GAIN = 0.05
 _MOST_SHARE = 0.25
 
@@ -152,7 +152,9 @@ def _smooth(gray: Image, sigma: float) -> Floats:
 
 
 def _solve(inverse: Floats, gray: Image, sigma: float) -> Pose:
-    gain, _, *change = (inverse @ _smooth(gray, sigma).ravel()).tolist()
+    # Not a matrix product: BLAS would wake its threads for this, beside those that infer.
+    flat = _smooth(gray, sigma).ravel()
+    gain, _, *change = np.einsum("ij,j->i", inverse, flat).tolist()
     if gain < _LEAST_GAIN:
         return Pose()
     dx, dy, turn, zoom = (-value / gain for value in change)

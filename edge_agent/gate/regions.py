@@ -50,7 +50,7 @@ class Cells:
 
     def ssim(self, ssim_map: Floats) -> float:
         """The mean over the windows that lie in the still part."""
-        return float(np.vdot(ssim_map, self.weights)) / self._all
+        return float(np.einsum("ij,ij", ssim_map, self.weights)) / self._all
 
     def each(self, ssim_map: Floats) -> Floats:
         """The mean of each cell, (rows, columns); 1 where next to nothing stands still."""
@@ -62,8 +62,9 @@ class Cells:
 
         Where next to nothing is left it is this itself: then the camera looks somewhere else.
         """
-        part = Cells(np.asarray(cv2.bitwise_and(self._mask, inside), np.uint8))
-        return part if _LEAST_SEEN * self._all < part._all <= self._all else self
+        kept = np.asarray(cv2.bitwise_and(self._mask, inside), np.uint8)
+        enough = cv2.countNonZero(kept) > _LEAST_SEEN * cv2.countNonZero(self._mask)
+        return Cells(kept) if enough else self
 
     def largest(self, lost: npt.NDArray[np.bool_]) -> Lost:
         """The largest connected region of (rows, columns) cells that are lost."""

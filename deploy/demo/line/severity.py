@@ -68,26 +68,26 @@ THE_DEMOS = Severity()
 def drawn(rng: np.random.Generator) -> Severity:
     """A severity at random. The mild ends:
 
-    - dirt 0.3: a film that takes a fifth of the contrast, dust that is just seen;
-    - cover 0.08: a twelfth of the view is gone;
-    - a shift of 1 % of the picture's width, with up to 4 degrees of turn;
-    - blur of 1.2 pixels at 512 across: the name plate's print is no longer read with ease;
-    - a third too bright, or a quarter too dark.
+    - dirt 0.25: a film that takes a fifth of the contrast, and dust that is just seen;
+    - cover 0.06: one part in seventeen of the view is gone;
+    - a shift of 0.8 % of the picture's width, with up to 4 degrees of turn;
+    - blur of 1 pixel at 512 across: the name plate's print is no longer read with ease;
+    - a quarter too bright, or a fifth too dark.
     """
-    reach, way = rng.uniform(5, 30), rng.uniform(0, 2 * np.pi)
+    reach, way = rng.uniform(4, 30), rng.uniform(0, 2 * np.pi)
     bright = rng.random() < 0.5
-    gain = np.exp(rng.uniform(*np.log((1.33, 2.8) if bright else (0.3, 0.75))))
+    gain = np.exp(rng.uniform(*np.log((1.25, 2.8) if bright else (0.3, 0.8))))
     plain = rng.uniform(15, 235)
     colour = np.clip(plain + rng.uniform(-30, 30, 3), 5, 250)
     return Severity(
-        dirt=float(rng.uniform(0.3, 1.0)),
+        dirt=float(rng.uniform(0.25, 1.0)),
         dirt_pattern=int(rng.integers(2**31)),
-        cover=float(rng.uniform(0.08, 0.6)),
+        cover=float(rng.uniform(0.06, 0.6)),
         rag=Rag(int(rng.integers(4)), (float(colour[0]), float(colour[1]), float(colour[2]))),
         turn=Turn(
             float(rng.uniform(-4, 4)), float(reach * np.cos(way)), float(reach * np.sin(way))
         ),
-        blur_px=float(rng.uniform(1.2, 5.0)),
+        blur_px=float(rng.uniform(1.0, 5.0)),
         gain=float(gain),
         recoded=bool(rng.random() < 0.5),
     )
