@@ -26,7 +26,7 @@ from edge_agent.gate.measures import KINDS
 from edge_agent.gate.sheet import MOST, draw
 from edge_agent.sources import open_source
 
-SETTLE_FRAMES = 256
+SHOWN_FRAMES = 256
 DEFAULT_NAME = "default"
 
 
@@ -104,7 +104,7 @@ def _learn(frames: Frames, width: int, tell: Callable[[str], None]) -> Student:
     for index, view in enumerate(frames.settling(width)):
         if index % every == 0:
             grays.append(view.gray)
-        if len(grays) >= 2 * SETTLE_FRAMES:
+        if len(grays) >= 2 * SHOWN_FRAMES:
             grays, every = grays[::2], 2 * every
     student = Student(settle(grays))
     share = float((student.still.mask > 0).mean())

@@ -17,6 +17,8 @@ from edge_agent.sources.capture import Capture
 from edge_agent.sources.folder import FolderSource
 
 SETTLE_SHARE, SETTLE_MOST_S = 0.2, 120.0
+SETTLE_FRAMES = 60
+"""So many at least, if half of the time is enough for them."""
 SILENCE_S = 30.0
 
 OpenSource = Callable[[str, str], Source]
@@ -98,7 +100,11 @@ class LiveFrames(Frames):
     def settling(self, width: int) -> Iterator[View]:
         """The first part."""
         until_s = min(SETTLE_SHARE * self._seconds, SETTLE_MOST_S)
-        return self._views(self._until(until_s), width)
+        most_s = self._seconds / 2
+        for frames, view in enumerate(self._views(self._until(most_s), width), 1):
+            yield view
+            if frames >= SETTLE_FRAMES and time.monotonic() - self._began >= until_s:
+                return
 
     def teaching(self, width: int) -> Iterator[View]:
         """The rest."""

@@ -46,7 +46,8 @@ def _device_findings(config: Config) -> list[Finding]:
     findings = [check_folder("data folder", config.layout.data)]
     findings.append(check_folder("run folder", config.layout.run))
     findings.append(check_disk(config.layout.data))
-    findings += [check_camera(camera) for camera in config.cameras]
+    for camera in config.cameras:
+        findings += [check_camera(camera), check_baseline(config, camera)]
     if not config.cameras:
         findings.append(
             Finding("warn", "cameras", "there is none", "add a [[camera]] with id, source, model")
@@ -114,6 +115,24 @@ def check_camera(camera: Camera) -> Finding:
         return Finding("fail", what, why, "look whether the camera is on and reachable")
     height, width = frame.image.shape[:2]
     return Finding("ok", what, f"{width} x {height} from {camera.source}")
+
+
+def check_baseline(config: Config, camera: Camera) -> Finding:
+    """Whether the input check knows this camera, or only the bundle's reference picture."""
+    from edge_agent.gate.baseline import Baseline
+
+    what, step = f"gate of {camera.id}", f"edge-agent calibrate -c {config.path}"
+    if not config.gate.enabled:
+        return Finding("warn", what, "is off", "set [gate] enabled = true")
+    try:
+        baseline = Baseline.read(config.layout.baseline(camera.id))
+    except OutpostError as error:
+        return Finding("fail", what, str(error), step)
+    if baseline is None:
+        why = "the camera was not calibrated: only SSIM and a frozen picture are judged"
+        return Finding("warn", what, why, f"{step} --camera {camera.id} --minutes 10")
+    names = ", ".join(f"{one.name} ({one.taken[:10]})" for one in baseline.references)
+    return Finding("ok", what, f"calibrated: {names}")
 
 
 def check_journal(config: Config) -> list[Finding]:

@@ -19,6 +19,7 @@ from tests.bundles import dirty, frame, make_bundle
 from tests.devices import Device
 
 CLEAN, DIRTY = "clean", "dirty"
+FLAG = 'action = "flag"'
 
 
 class Script:
@@ -130,7 +131,7 @@ def test_a_short_disturbance_is_no_event(tmp_path, bundle):
 
 def test_flag_lets_the_model_judge(tmp_path, bundle):
     """The alarm comes all the same, and the frames stay out of the distributions."""
-    scene = Scene(tmp_path, bundle, Script(pictures(*[DIRTY] * 8)), gate='action = "flag"')
+    scene = Scene(tmp_path, bundle, Script(pictures(*[DIRTY] * 8)), gate=FLAG)
     report = scene.play()
     assert scene.kinds() == ["gate.rejecting"]
     assert (report.inferred, report.skipped, report.merged().frames) == (8, 0, 0)
@@ -143,16 +144,44 @@ def test_the_gate_can_be_off(tmp_path, bundle):
     assert (report.inferred, scene.told, report.cameras["top"].seen) == (8, [], 0)
 
 
-def test_a_frame_that_is_no_picture_is_an_error_and_the_loop_goes_on(tmp_path, bundle, caplog):
-    """Each is counted, the first of its kind is logged."""
-    odd = np.zeros((4, 4), np.float64)
+ODD = (
+    np.zeros((4, 4), np.float64),
+    np.zeros((0, 0, 3), np.uint8),
+    np.zeros((72, 96), np.uint8),
+    np.zeros((72, 96, 4), np.uint8),
+    np.zeros((72, 96, 3), np.uint16),
+)
+
+
+def test_a_frame_that_is_no_picture_is_a_camera_problem_and_the_loop_goes_on(tmp_path, bundle):
+    """Float, empty, grey, RGBA, 16 bits: kept from the model, one event that says what came."""
     good = pictures(CLEAN)[0]
-    scene = Scene(tmp_path, bundle, Script([good, odd, odd, good, odd]))
+    scene = Scene(tmp_path, bundle, Script([good, *ODD, good]))
+    report = scene.play()
+    assert (report.inferred, report.skipped, report.errors) == (2, 5, 0)
+    assert scene.kinds() == ["gate.rejecting"]
+    raised = scene.events[0]
+    assert raised["check"] == "schema" and "uint16" in raised["text"]
+    assert report.cameras["top"].checks["schema"].failed == 5
+    assert report.cameras["top"].pictures == 2
+
+
+def test_without_a_gate_it_is_an_error(tmp_path, bundle, caplog):
+    """Each is counted, the first of its kind is logged."""
+    good = pictures(CLEAN)[0]
+    shots = Script([good, ODD[0], ODD[0], good, ODD[4]])
+    scene = Scene(tmp_path, bundle, shots, gate="enabled = false")
     with caplog.at_level(logging.ERROR):
         report = scene.play()
     assert (report.inferred, report.errors) == (2, 3)
     assert scene.worker.counts.errors == 3
-    assert len([r for r in caplog.records if "frame not judged" in r.message]) == 1
+    assert len([r for r in caplog.records if "frame not judged" in r.message]) == 2
+
+
+def test_one_pixel_is_judged(tmp_path, bundle):
+    """The smallest picture there is goes the whole way."""
+    scene = Scene(tmp_path, bundle, Script([np.full((1, 1, 3), 90, np.uint8)]), gate=FLAG)
+    assert scene.play().inferred == 1
 
 
 def test_a_lost_source_is_one_event_until_it_is_back(tmp_path, bundle):
