@@ -45,7 +45,7 @@ ONSET_S, RAMP_S = 1.0, 0.4
 SHAKE_PX = 0.5
 STOPPED_SHARE = 0.2
 HELD = 3
-COMMISSIONING_CLIPS = 60
+LEARN_CLIPS = 60
 CLEAN = "clean"
 FAULTS = {
     "dirt": "dirty_lens",
@@ -59,7 +59,7 @@ FAULTS = {
 BELONGS = {name: (name,) for name in FAULTS} | {"dirt": ("blur", "occlusion", "ssim")}
 
 _MOST_SEED, _MOST_CLIPS = 1 << 31, 1 << 16
-_COMMISSIONING = 1 << 60  # above every seed that `clip_seed` gives
+LEARN_SEED = 1 << 60  # above every seed that `clip_seed` gives
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def frames(seed: int, fault: str = CLEAN, count: int = FRAMES) -> Iterator[Image
         yield frame.picture
 
 
-def commission(folder: Path, pool: Executor, count: int = COMMISSIONING_CLIPS) -> None:
+def commission(folder: Path, pool: Executor, count: int = LEARN_CLIPS) -> None:
     """Learn a baseline from clean clips and write it, as a device would."""
-    shown = list(pool.map(_views, range(_COMMISSIONING, _COMMISSIONING + count)))
+    shown = list(pool.map(_views, range(LEARN_SEED, LEARN_SEED + count)))
     every = max(1, count * FRAMES // 256)
     student = Student(settle([view.gray for views in shown for view in views][::every]))
     for views in shown:
@@ -214,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the clips that are judged")
     parser.add_argument("--clips", type=int, default=200, help="of each fault, and clean ones")
+    parser.add_argument("--learn", type=int, default=LEARN_CLIPS, help="clean clips to learn from")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes"
@@ -222,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, processes(options.workers) as pool:
         folder = Path(scratch) / "line"
-        commission(folder, pool)
+        commission(folder, pool, options.learn)
         found = measure(options.seed, options.clips, folder, pool)
     report = {"seed": options.seed, **summary(found)}
     print(json.dumps(report) if options.json else _text(report, time.monotonic() - began))
