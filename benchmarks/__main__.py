@@ -14,7 +14,7 @@ import cv2
 from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
 from benchmarks.export import export, subject
-from benchmarks.eyes import gate_ms, ssim_full_ms, ssim_rank
+from benchmarks.eyes import gate_ms, ssim_full_ms, ssim_rank, ssim_rank_mixed
 from benchmarks.process import whole_process
 from benchmarks.release import promoted, release_s
 from benchmarks.rows import Row
@@ -29,6 +29,7 @@ def measure(bundle: Bundle, folder: Path, python: str, rounds: int) -> list[Row]
         ssim_full_ms(rounds=2 * rounds),
         gate_ms(rounds=2 * rounds),
         ssim_rank(),
+        ssim_rank_mixed(),
         overhead_ms(bundle, _fresh(folder, "overhead"), rounds=rounds),
         *whole_process(bundle, _fresh(folder, "process"), python, rounds=min(rounds, 5)),
         *builder_rows(bundle, folder, python, rounds),
