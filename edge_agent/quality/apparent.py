@@ -12,8 +12,15 @@ import numpy.typing as npt
 
 from edge_agent.quality.plane import Picture, Plane, grey_pair
 from edge_agent.quality.spectrum import (
-    Filter, direction, filtered, filtered_real, frequencies, log_gabor, polar, transform,
-)  # fmt: skip
+    Filter,
+    direction,
+    filtered,
+    filtered_real,
+    frequencies,
+    log_gabor,
+    polar,
+    transform,
+)
 
 LEAST = 3 * 16 + 2  # the border of 16 on each side does not count
 _BLOCK, _STEP = 16, 4
@@ -36,8 +43,8 @@ class Apparent:
     """MAD and its halves.
 
     Attributes:
-        detection: visibility of near-threshold distortions, from 0; equation 7 times 200.
-        appearance: change of the statistics of log-Gabor responses, from 0; equation 12.
+        detection: visibility of near-threshold distortions, from 0; the paper's times 200.
+        appearance: change of the statistics of log-Gabor responses, from 0.
         mad: both blended.
     """
 
@@ -50,11 +57,10 @@ def mad(reference: Picture, image: Picture) -> float:
     """Most apparent distortion: what is barely visible is looked for, what is obvious is judged.
 
     E. C. Larson, D. M. Chandler: "Most apparent distortion: full-reference image quality assessment
-    and the role of strategy", Journal of Electronic Imaging 19(1), 011006, 2010; equations 1 to 16
-    in the parameters of the authors' program of 2011. From 0, **lower is better**, 0 for the same;
-    60 and more is badly spoilt. Grey, from 50 x 50 pixels; made for pictures of about 512 x 512 seen at
-    32 cycles per degree. Cost: 44 Fourier transforms at full size; the dearest here. Raises
-    `SourceError`.
+    and the role of strategy", Journal of Electronic Imaging 19(1), 011006, 2010; in the parameters
+    of the authors' program of 2011. From 0, **lower is better**, 0 for the same; 60 and more is
+    badly spoilt. Grey, from 50 x 50 pixels; made for pictures of about 512 x 512 seen at 32 cycles
+    per degree. Cost: 44 Fourier transforms at full size; the dearest here. Raises `SourceError`.
     """
     return apparent(reference, image).mad
 
@@ -122,14 +128,15 @@ def _spread(blocks: Plane, shape: tuple[int, ...]) -> Plane:
     return full
 
 
-def _cells(plane: npt.NDArray[np.floating]) -> Plane:
+def _cells(plane: Plane) -> Plane:
     """Sums over cells of 4 x 4; what does not fill a cell at the end is dropped."""
     rows, columns = plane.shape[0] // _STEP, plane.shape[1] // _STEP
-    cut = plane[: rows * _STEP, : columns * _STEP].reshape(rows, _STEP, columns, _STEP)
-    return np.asarray(cut.sum((1, 3), dtype=np.float64))
+    whole = plane[: rows * _STEP, : columns * _STEP]
+    means = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.float64) * _STEP**2
 
 
-def _block_sums(plane: npt.NDArray[np.floating], cells: int = _CELLS) -> Plane:
+def _block_sums(plane: Plane, cells: int = _CELLS) -> Plane:
     """Sums over blocks of ``4 cells`` pixels, one every 4 pixels."""
     sums = _cells(plane)
     added = cv2.boxFilter(sums, cv2.CV_64F, (cells, cells), anchor=(0, 0), normalize=False)
@@ -181,7 +188,7 @@ def _statistics(spectrum: npt.NDArray[np.float32], weights: Filter) -> Plane:
 
 @lru_cache(maxsize=1)
 def _eye(rows: int, columns: int) -> Filter:
-    """Contrast sensitivity (Mannos and Sakrison 1974, Daly's oblique effect), equations 3 and 4.
+    """Contrast sensitivity (Mannos and Sakrison 1974, with Daly's oblique effect).
 
     The program takes frequencies half a line off centre and scales both axes by the width.
     """

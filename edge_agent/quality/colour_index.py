@@ -46,12 +46,12 @@ def dscsi(reference: Picture, image: Picture) -> float:
     D. Lee, K. N. Plataniotis: "Towards a full-reference quality assessment for color images using
     directional statistics", IEEE Transactions on Image Processing 24(11), 2015: six similarities in
     7 x 7 windows of S-CIELAB at 40 pixels per degree (X. Zhang, B. A. Wandell: "A spatial extension
-    of CIELAB for digital color image reproduction", SID 1996): hue mean and dispersion (circular, faded
-    out where there is no chroma), chroma mean and contrast, lightness contrast and structure; pooled by
-    ``1 - rms(1 - map)`` and multiplied, the four chromatic ones to the power of 0.8. Constants are those
-    of the authors' program. Up to 1, higher is better, 1 for the same; a change of the mean lightness
-    alone costs nothing. BGR (a grey picture is one without colour), from 40 x 40 pixels. Cost:
-    seven 39-tap filters and fourteen small ones per picture. Raises `SourceError`.
+    of CIELAB for digital color image reproduction", SID 1996): hue mean and dispersion (circular,
+    faded out where there is no chroma), chroma mean and contrast, lightness contrast and structure;
+    pooled by ``1 - rms(1 - map)`` and multiplied, the four chromatic ones to the power of 0.8.
+    Constants are those of the authors' program. Up to 1, higher is better, 1 for the same; a change
+    of the mean lightness alone costs nothing. BGR (a grey picture is one without colour), from 40 x
+    40 pixels. Cost: seven 39-tap filters and fourteen small ones per picture. Raises `SourceError`.
     """
     first, second = (_view(p) for p in colour_pair(reference, image, least=LEAST))
     similarities = _similarities(first, second)

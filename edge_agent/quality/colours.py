@@ -5,6 +5,7 @@ sRGB by IEC 61966-2-1; L*a*b* by CIE 15 with the thresholds that the metrics' pr
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from edge_agent.quality.plane import PEAK, Plane
@@ -18,7 +19,7 @@ def linear_light(picture: Plane, knee: float = 0.04045) -> Plane:
 
 def matrix(picture: Plane, rows: Plane) -> Plane:
     """Each pixel (a vector of three) multiplied by a 3 x 3 matrix."""
-    return np.asarray(picture @ rows.T, np.float64)
+    return np.asarray(cv2.transform(picture, rows), np.float64)
 
 
 def lab(xyz: Plane, white: Plane, *, threshold: float, slope: float) -> Plane:
@@ -27,6 +28,10 @@ def lab(xyz: Plane, white: Plane, *, threshold: float, slope: float) -> Plane:
     line = slope * ratio + 16.0 / 116.0
     f = np.where(ratio > threshold, np.cbrt(ratio), line)
     return np.stack(
-        [116.0 * f[..., 1] - 16.0, 500.0 * (f[..., 0] - f[..., 1]), 200.0 * (f[..., 1] - f[..., 2])],
+        [
+            116.0 * f[..., 1] - 16.0,
+            500.0 * (f[..., 0] - f[..., 1]),
+            200.0 * (f[..., 1] - f[..., 2]),
+        ],
         axis=-1,
     )

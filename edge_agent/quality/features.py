@@ -18,31 +18,32 @@ def fsim(reference: Picture, image: Picture) -> float:
     """Feature similarity: phase congruency and gradient, weighted by phase congruency.
 
     L. Zhang, L. Zhang, X. Mou, D. Zhang: "FSIM: a feature similarity index for image quality
-    assessment", IEEE Transactions on Image Processing 20(8), 2011; equations 4 (T1 = 0.85), 5
-    (T2 = 160, Scharr gradients), 6 (alpha = beta = 1) and 7, on the picture shrunk to a shorter side
-    of about 256 pixels. 0..1, higher is better. Grey, from 12 x 12 pixels. Cost: 34 Fourier
-    transforms of the shrunk picture. Raises `SourceError`.
+    assessment", IEEE Transactions on Image Processing 20(8), 2011; with T1 = 0.85, T2 = 160, Scharr
+    gradients and alpha = beta = 1, on the picture shrunk to about 256 pixels on its shorter side.
+    0..1, higher is better. Grey, from 12 x 12 pixels. Cost: 34 Fourier transforms of the shrunk
+    picture. Raises `SourceError`.
     """
     x, y = grey_pair(reference, image, least=LEAST)
     step = viewing_step(x.shape)
     values, weights = _similar(shrink(x, step), shrink(y, step))
-    return _pool(values, weights)
+    return pool(values, weights)
 
 
 def fsimc(reference: Picture, image: Picture) -> float:
     """FSIM that sees colour too.
 
-    Zhang et al. 2011 as `fsim`, on the luminance Y of YIQ; equations 8 to 11 with T3 = T4 = 200 and
+    Zhang et al. 2011 as `fsim`, on the luminance Y of YIQ; with T3 = T4 = 200 and
     lambda = 0.03. 0..1, higher is better. BGR (grey pictures have no colour to lose), from 12 x 12
     pixels. Cost: as `fsim`, and four planes more. Raises `SourceError`.
     """
     pair = colour_pair(reference, image, least=LEAST)
     step = viewing_step(reference.shape)
     lumas = [shrink(mix(p, 0.299, 0.587, 0.114), step) for p in pair]
-    i = [shrink(mix(p, 0.596, -0.274, -0.322), step) for p in pair]
-    q = [shrink(mix(p, 0.211, -0.523, 0.312), step) for p in pair]
+    i1, i2 = (shrink(mix(p, 0.596, -0.274, -0.322), step) for p in pair)
+    q1, q2 = (shrink(mix(p, 0.211, -0.523, 0.312), step) for p in pair)
+    colour = chromatic(similarity(i1, i2, _T3) * similarity(q1, q2, _T4), _LAMBDA)
     values, weights = _similar(*lumas)
-    return _pool(values * chromatic(similarity(*i, _T3) * similarity(*q, _T4), _LAMBDA), weights)
+    return pool(values * colour, weights)
 
 
 def chromatic(product: Plane, exponent: float) -> Plane:
@@ -57,7 +58,7 @@ def _similar(x: Plane, y: Plane) -> tuple[Plane, Plane]:
     return slopes * similarity(first, second, _T1), np.maximum(first, second)
 
 
-def _pool(values: Plane, weights: Plane) -> float:
-    """The weighted mean; the plain one where neither picture has any structure."""
+def pool(values: Plane, weights: Plane) -> float:
+    """The weighted mean; the plain one where there is no weight at all (flat pictures)."""
     total = float(weights.sum())
     return float((values * weights).sum() / total) if total > 0 else float(values.mean())

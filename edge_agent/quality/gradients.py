@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_agent.quality.plane import Picture, Plane, grey_pair
 from edge_agent.quality.structural import contrast_structure, luminance
-from edge_agent.quality.windows import GAUSSIAN, gaussian, gradient, moments, shrink, similarity
+from edge_agent.quality.windows import GAUSSIAN, gradient, moments, shrink, similarity
 
 _PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3.0
 _GMS_CONSTANT = 170.0
@@ -26,12 +26,13 @@ def g_ssim(reference: Picture, image: Picture) -> float:
     """Gradient-based SSIM: contrast and structure are those of the gradient's magnitude.
 
     G.-H. Chen, C.-L. Yang, S.-L. Xie: "Gradient-based structural similarity for image quality
-    assessment", IEEE International Conference on Image Processing, 2006: SSIM (Wang et al. 2004) whose
-    luminance term stays that of the pictures and whose contrast and structure terms are computed on
-    the Sobel gradient. The window, K1 and K2 are those of `ssim`. How large gradients are beside C2
-    depends on the kernels' scale; here it is ``sqrt(gx^2 + gy^2) / 4``, as in the public program of
-    Microsoft's protocol test suites. -1..1, higher is better; notices blur that SSIM forgives. Grey,
-    from 13 x 13 pixels. Cost: two gradients, ten Gaussian filters. Raises `SourceError`.
+    assessment", IEEE International Conference on Image Processing, 2006: SSIM (Wang et al. 2004)
+    whose luminance term stays that of the pictures and whose contrast and structure terms are
+    computed on the Sobel gradient. The window, K1 and K2 are those of `ssim`. How large gradients
+    are beside C2 depends on the kernels' scale; here it is ``sqrt(gx^2 + gy^2) / 4``, as in the
+    public program of Microsoft's protocol test suites. -1..1, higher is better; notices blur that
+    SSIM forgives. Grey, from 13 x 13 pixels. Cost: two gradients, ten Gaussian filters. Raises
+    `SourceError`.
     """
     x, y = grey_pair(reference, image, least=_LEAST_GSSIM)
     slopes = moments(_sobel(x), _sobel(y))
@@ -51,9 +52,9 @@ def gmsm(reference: Picture, image: Picture) -> float:
 
     W. Xue, L. Zhang, X. Mou, A. C. Bovik: "Gradient magnitude similarity deviation: a highly
     efficient perceptual image quality index", IEEE Transactions on Image Processing 23(2), 2014;
-    equations 1, 2 (Prewitt gradients, c = 170 on levels 0..255), 4 and 5 on means of 2 x 2 pixels.
-    0..1, higher is better. Grey, from 6 x 6 pixels. Cost: four 3 x 3 filters on a quarter of the
-    pixels; the cheapest here. Raises `SourceError`.
+    equations 4 and 5, with Prewitt gradients and c = 170 on levels 0..255, on means of 2 x 2
+    pixels. 0..1, higher is better. Grey, from 6 x 6 pixels. Cost: four 3 x 3 filters on a quarter
+    of the pixels; the cheapest here. Raises `SourceError`.
     """
     return float(gms_map(reference, image).mean())
 

@@ -9,8 +9,11 @@ import numpy as np
 
 from edge_agent.quality.plane import Picture, Plane, grey_pair
 from edge_agent.quality.structural import (
-    LEAST_MULTISCALE, SCALE_WEIGHTS, contrast_structure, luminance,
-)  # fmt: skip
+    LEAST_MULTISCALE,
+    SCALE_WEIGHTS,
+    contrast_structure,
+    luminance,
+)
 from edge_agent.quality.windows import GAUSSIAN, Moments, gaussian, moments
 
 _VIF_NOISE = 2.0
@@ -37,12 +40,12 @@ def vif(reference: Picture, image: Picture) -> float:
     """Visual information fidelity, in the pixel domain: what share of the information got through.
 
     H. R. Sheikh, A. C. Bovik: "Image information and visual quality", IEEE Transactions on Image
-    Processing 15(2), 2006; equation 14 under a scalar Gaussian scale mixture over four octaves of the
-    pixels (the authors' "vifp" variant, not the steerable pyramid), Gaussian windows of 17, 9, 5 and
-    3 pixels with a deviation of a fifth of that, variance of the eye's noise 2. From 0, higher is
-    better, 1 for the same; **above 1** where contrast was enhanced without noise; 1 for a reference that
-    is flat. Not symmetric. Grey, from 41 x 41 pixels. Cost: 26 Gaussian filters, most on small planes.
-    Raises `SourceError`.
+    Processing 15(2), 2006; the ratio of informations under a scalar Gaussian scale mixture over
+    four octaves of the pixels (the authors' "vifp" variant, not the steerable pyramid), Gaussian
+    windows of 17, 9, 5 and 3 pixels with a deviation of a fifth of that, variance of the eye's
+    noise 2. From 0, higher is better, 1 for the same; **above 1** where contrast was enhanced
+    without noise; 1 for a reference that is flat. Not symmetric. Grey, from 41 x 41 pixels. Cost:
+    26 Gaussian filters, most on small planes. Raises `SourceError`.
     """
     x, y = grey_pair(reference, image, least=_LEAST_VIF)
     received, sent = 0.0, 0.0
@@ -66,11 +69,11 @@ def iw_ssim(reference: Picture, image: Picture) -> float:
     """Information content weighted SSIM: MS-SSIM that looks where there is something to see.
 
     Z. Wang, Q. Li: "Information content weighting for perceptual image quality assessment", IEEE
-    Transactions on Image Processing 20(5), 2011; equations 28 (weights, with the parent band, noise
-    variance 0.4), 32 and 33 over five levels of a Laplacian pyramid with the exponents of MS-SSIM. A
-    level whose mean is negative counts with its magnitude, as in the authors' program. 0..1, higher is
-    better, 1 for the same. Grey, from 161 x 161 pixels. Cost: 25 Gaussian filters and ten planes of
-    numbers per level. Raises `SourceError`.
+    Transactions on Image Processing 20(5), 2011; weights with the parent band and a noise variance
+    of 0.4, over five levels of a Laplacian pyramid with the exponents of MS-SSIM. A level whose
+    mean is negative counts with its magnitude, as in the authors' program. 0..1, higher is better,
+    1 for the same. Grey, from 161 x 161 pixels. Cost: 25 Gaussian filters and ten planes of numbers
+    per level. Raises `SourceError`.
     """
     x, y = (_pyramid(p) for p in grey_pair(reference, image, least=LEAST_MULTISCALE))
     last = len(SCALE_WEIGHTS) - 1
@@ -118,10 +121,11 @@ def _mean3(plane: Plane) -> Plane:
 
 
 def information_map(x: Plane, y: Plane, parent: Plane | None) -> Plane:
-    """Bits that a 3 x 3 neighbourhood of two bands carries, equation 28; (H - 2, W - 2).
+    """Bits that a 3 x 3 neighbourhood of two bands carries: the weights of IW-SSIM; (H - 2, W - 2).
 
     Args:
-        x, y: (H, W) band of the reference and of the picture.
+        x: (H, W) band of the reference.
+        y: the same band of the picture.
         parent: the reference's next coarser band, a tenth neighbour; None without.
     """
     gain, noise = (part[1:-1, 1:-1] for part in _channel(moments(x, y, _mean3), _IW_TINY))

@@ -1,23 +1,26 @@
 """MC-SSIM: a frame against the one before it, after each part was moved back to where it was.
 
 A. K. Moorthy, A. C. Bovik: "Efficient video quality assessment along temporal trajectories", IEEE
-Transactions on Circuits and Systems for Video Technology 20(11), 2010, judge a video by SSIM between
-blocks that motion connects: vectors of 8 x 8 blocks of grey pictures at the second scale (half the
-size), each block of a frame looked for in the frame before. They compare the moved blocks of a test
-video with those of its undistorted original. A camera has no original, so here the frame before,
-moved by the vectors, *is* the reference for the frame: SSIM of what motion does not explain.
+Transactions on Circuits and Systems for Video Technology 20(11), 2010, judge a video by SSIM
+between blocks that motion connects: vectors of 8 x 8 blocks of grey pictures at the second scale
+(half the size), each block of a frame looked for in the frame before. They compare the moved blocks
+of a test video with those of its undistorted original. A camera has no original, so here the frame
+before, moved by the vectors, *is* the reference for the frame: SSIM of what motion does not
+explain.
 
-The search is exhaustive within 7 pixels of the half size by the sum of absolute differences, nearest
-vector first. A block that differs from its own place by no more than 2 levels per pixel is static and
-not moved (the zero-motion prejudgement of Y. Nie, K.-K. Ma: "Adaptive rood pattern search for fast
-block-matching motion estimation", IEEE Transactions on Image Processing 11(12), 2002: 512 per 256
-pixels). The mean over static blocks alone is what tells a scene that stands still from a picture that
-does: sensor noise keeps it below 1, a frozen picture is exactly 1 with every block the same bit for bit.
+The search is exhaustive within 7 pixels of the half size by the sum of absolute differences,
+nearest vector first. A block that differs from its own place by no more than 2 levels per pixel is
+static and not moved (the zero-motion prejudgement of Y. Nie, K.-K. Ma: "Adaptive rood pattern
+search for fast block-matching motion estimation", IEEE Transactions on Image Processing 11(12),
+2002: 512 per 256 pixels). The mean over static blocks alone is what tells a scene that stands still
+from a picture that does: sensor noise keeps it below 1, a frozen picture is exactly 1 with every
+block the same bit for bit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,9 +75,9 @@ class Continuity:
 def mc_ssim(before: Picture, frame: Picture) -> float:
     """Motion-compensated SSIM of a frame against the one before (see the module).
 
-    -1..1, higher is better, 1 when motion explains everything. With a reference picture in place of the
-    frame before it is an SSIM that forgives a camera that moved by up to 14 pixels. Grey, from 32 x 32
-    pixels. Cost: 225 differences of pictures of half the size. Raises `SourceError`.
+    -1..1, higher is better, 1 when motion explains everything. With a reference picture in place of
+    the frame before it is an SSIM that forgives a camera that moved by up to 14 pixels. Grey, from
+    32 x 32 pixels. Cost: 225 differences of pictures of half the size. Raises `SourceError`.
     """
     return continuity(before, frame).score
 
@@ -122,7 +125,7 @@ def _around() -> list[tuple[int, int]]:
     return sorted(vectors, key=lambda v: v[0] ** 2 + v[1] ** 2)
 
 
-def _difference(wide: _Blocks, frame: _Blocks, dy: int, dx: int) -> _Blocks:
+def _difference(wide: npt.NDArray[Any], frame: npt.NDArray[Any], dy: int, dx: int) -> _Blocks:
     """Mean absolute difference of each block and what lies (dy, dx) away in the frame before."""
     rows, columns = frame.shape
     old = wide[REACH + dy : REACH + dy + rows, REACH + dx : REACH + dx + columns]

@@ -10,7 +10,7 @@ import numpy as np
 from edge_agent.quality.plane import Picture, Plane, grey_pair
 from edge_agent.quality.spectrum import Filter, filtered_real, frequencies, polar, transform
 
-LEAST = 16
+LEAST = 64  # holds the finest band, 32 cycles
 _ANGLE = math.degrees(1 / 3.5)  # of a picture seen from 3.5 times its height
 _BANDS = (2.0, 4.0, 8.0, 16.0, 32.0)  # cycles per picture
 
@@ -18,24 +18,25 @@ _BANDS = (2.0, 4.0, 8.0, 16.0, 32.0)  # cycles per picture
 def nqm(reference: Picture, image: Picture) -> float:
     """Noise quality measure, in dB.
 
-    N. Damera-Venkata, T. D. Kite, W. S. Geisler, B. L. Evans, A. C. Bovik: "Image quality assessment
-    based on a degradation model", IEEE Transactions on Image Processing 9(4), 2000, section IV: Peli's
-    contrast pyramid (E. Peli: "Contrast in complex images", JOSA A 7(10), 1990) of five bands of 2 to
-    32 cycles per picture, contrast masking, detection thresholds, and the signal to noise ratio of what is
-    left, for a picture seen from 3.5 times its height. The paper takes the restored original as the
-    reference; any reference will do. In dB, higher is better, infinite for the same (and where nothing
-    that differs can be seen); around 30 and more is good. Not symmetric. Grey, from 16 x 16 pixels.
-    Cost: 14 Fourier transforms at full size. Raises `SourceError`.
+    N. Damera-Venkata, T. D. Kite, W. S. Geisler, B. L. Evans, A. C. Bovik: "Image quality
+    assessment based on a degradation model", IEEE Transactions on Image Processing 9(4), 2000,
+    section IV: Peli's contrast pyramid (E. Peli: "Contrast in complex images", JOSA A 7(10), 1990)
+    of five bands of 2 to 32 cycles per picture, contrast masking, detection thresholds, and the
+    signal to noise ratio of what is left, for a picture seen from 3.5 times its height. The paper
+    takes the restored original as the reference; any reference will do. In dB, higher is better,
+    infinite for the same (and where nothing that differs can be seen); around 30 and more is good.
+    Not symmetric. Grey, from 64 x 64 pixels. Cost: 14 Fourier transforms at full size. Raises
+    `SourceError`.
     """
     x, y = grey_pair(reference, image, least=LEAST)
     original, restored = _bands(x), _bands(y)
-    signal, noise = 0.0, 0.0
+    below_x, below_y = original[0], restored[0]
     seen_x, seen_y = np.zeros(x.shape), np.zeros(x.shape)
-    for index, cycles in enumerate(_BANDS):
-        of_x, of_y = original[index + 1], restored[index + 1]
-        contrast_x = _ratio(of_x, sum(original[: index + 1]))
-        contrast_y = _ratio(of_y, sum(restored[: index + 1]))
-        of_y = np.where(_masked(contrast_x, contrast_y, index + 1), of_x, of_y)
+    for band, cycles in enumerate(_BANDS, 1):
+        of_x, of_y = original[band], restored[band]
+        contrast_x, contrast_y = _ratio(of_x, below_x), _ratio(of_y, below_y)
+        below_x, below_y = below_x + of_x, below_y + of_y
+        of_y = np.where(_masked(contrast_x, contrast_y, band), of_x, of_y)
         threshold = contrast_threshold(cycles / _ANGLE)
         seen_x += np.where(np.abs(contrast_x) < threshold, 0.0, of_x)
         seen_y += np.where(np.abs(contrast_y) < threshold, 0.0, of_y)
@@ -46,7 +47,7 @@ def nqm(reference: Picture, image: Picture) -> float:
 
 
 def contrast_threshold(cycles_per_degree: float) -> float:
-    """The least contrast that is seen: one over 200 times the sensitivity of Mannos and Sakrison."""
+    """The least contrast that is seen: 1 over 200 times the sensitivity of Mannos and Sakrison."""
     f = 0.114 * cycles_per_degree
     return 1.0 / (200.0 * 2.6 * (0.0192 + f) * math.exp(-(f**1.1)))
 
@@ -86,4 +87,6 @@ def _filters(rows: int, columns: int) -> tuple[Filter, ...]:
 
 def _cosine(radius: Plane, centre: float) -> Filter:
     octaves = np.log2(np.maximum(radius, 1e-9) / centre)
-    return np.where(np.abs(octaves) <= 1, 0.5 + 0.5 * np.cos(np.pi * octaves), 0.0).astype(np.float32)
+    return np.where(np.abs(octaves) <= 1, 0.5 + 0.5 * np.cos(np.pi * octaves), 0.0).astype(
+        np.float32
+    )

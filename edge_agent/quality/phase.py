@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +19,14 @@ import numpy.typing as npt
 
 from edge_agent.quality.plane import Plane
 from edge_agent.quality.spectrum import (
-    Filter, direction, filtered, frequencies, log_gabor, polar, transform,
-)  # fmt: skip
+    Filter,
+    direction,
+    filtered,
+    frequencies,
+    log_gabor,
+    polar,
+    transform,
+)
 
 _SCALES, _DIRECTIONS = 4, 4
 _SHORTEST, _FACTOR = 6.0, 2.0
@@ -54,7 +61,7 @@ def _one_direction(
     responses: list[npt.NDArray[np.float32]], noise: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Energy above the noise, and the sum of amplitudes, of the scales of one direction."""
-    amplitudes = [cv2.magnitude(r[:, :, 0], r[:, :, 1]) for r in responses]
+    amplitudes = [np.asarray(cv2.magnitude(r[:, :, 0], r[:, :, 1])) for r in responses]
     together = np.sum(responses, axis=0)
     length = cv2.magnitude(together[:, :, 0], together[:, :, 1]) + np.float32(_EPSILON)
     even, odd = together[:, :, 0] / length, together[:, :, 1] / length
@@ -66,7 +73,7 @@ def _one_direction(
     return np.maximum(energy - np.float32(threshold), 0), np.sum(amplitudes, axis=0)
 
 
-def _noise_threshold(finest: npt.NDArray[np.float32], noise: tuple[float, float]) -> float:
+def _noise_threshold(finest: npt.NDArray[Any], noise: tuple[float, float]) -> float:
     """The energy that noise alone would reach: Rayleigh statistics of the finest scale."""
     filter_power, gain = noise
     power = float(np.median(finest * finest)) / math.log(2.0) / filter_power
@@ -102,4 +109,6 @@ def _noise(filters: tuple[Filter, ...]) -> tuple[float, float]:
     """
     size = filters[0].size
     impulses = [np.fft.ifft2(f).real * math.sqrt(size) for f in filters]
-    return float((filters[0].astype(np.float64) ** 2).sum()), float((np.sum(impulses, 0) ** 2).sum())
+    return float((filters[0].astype(np.float64) ** 2).sum()), float(
+        (np.sum(impulses, 0) ** 2).sum()
+    )

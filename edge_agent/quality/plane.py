@@ -18,14 +18,14 @@ Picture = npt.NDArray[Any]
 Plane = npt.NDArray[np.float64]
 
 PEAK = 255.0
-_GREY_OF_BGR = np.array([0.114, 0.587, 0.299])
 
 
 def check_pair(reference: Picture, image: Picture, *, least: int) -> None:
     """Refuse what the metrics are not defined for.
 
     Args:
-        reference, image: (H, W) grey or (H, W, 3) BGR, uint8, or floating point with levels 0..255.
+        reference: (H, W) grey or (H, W, 3) BGR, uint8, or floating point with levels 0..255.
+        image: the same.
         least: the smallest side that the metric can take, in pixels.
 
     Raises:
@@ -72,7 +72,7 @@ def grey(picture: Picture) -> Plane:
         return picture.astype(np.float64)
     if picture.dtype == np.uint8:
         return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float64)
-    return np.asarray(picture @ _GREY_OF_BGR, np.float64)
+    return mix(picture.astype(np.float64), 0.299, 0.587, 0.114)
 
 
 def grey_pair(reference: Picture, image: Picture, *, least: int) -> tuple[Plane, Plane]:
@@ -95,4 +95,4 @@ def _colour(picture: Picture) -> Plane:
 
 def mix(picture: Plane, red: float, green: float, blue: float) -> Plane:
     """One linear combination of the channels of a BGR picture, (H, W)."""
-    return np.asarray(picture @ np.array([blue, green, red]), np.float64)
+    return np.asarray(cv2.transform(picture, np.array([[blue, green, red]])), np.float64)

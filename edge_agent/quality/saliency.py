@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge_agent.quality.colours import lab, linear_light, matrix
-from edge_agent.quality.features import LEAST, SCHARR, chromatic
+from edge_agent.quality.features import LEAST, SCHARR, chromatic, pool
 from edge_agent.quality.plane import Picture, Plane, colour_pair, mix
 from edge_agent.quality.spectrum import (
-    Filter, filtered_real, frequencies, log_gabor, polar, transform,
-)  # fmt: skip
+    Filter,
+    filtered_real,
+    frequencies,
+    log_gabor,
+    polar,
+    transform,
+)
 from edge_agent.quality.windows import gradient, shrink, similarity, viewing_step
 
 _SIDE = 256  # saliency is found on a picture of this size
@@ -36,24 +41,21 @@ def vsi(reference: Picture, image: Picture) -> float:
     """Visual saliency-induced index: saliency, gradient and colour, weighted by saliency.
 
     L. Zhang, Y. Shen, H. Li: "VSI: a visual saliency-induced index for perceptual image quality
-    assessment", IEEE Transactions on Image Processing 23(10), 2014; equations 5 to 10 with
-    C1 = 1.27, C2 = 386, C3 = 130, alpha = 0.40, beta = 0.02, saliency by `saliency`, all shrunk to a
-    shorter side of about 256 pixels. 0..1, higher is better; in practice 0.8..1. BGR (a grey picture is
-    one without colour), from 12 x 12 pixels. Cost: eight Fourier transforms of 256 x 256 and the
-    L*a*b* of as many pixels. Raises `SourceError`.
+    assessment", IEEE Transactions on Image Processing 23(10), 2014; with C1 =
+    1.27, C2 = 386, C3 = 130, alpha = 0.40, beta = 0.02, saliency by `saliency`, all shrunk to a
+    shorter side of about 256 pixels. 0..1, higher is better; in practice 0.8..1. BGR (a grey
+    picture is one without colour), from 12 x 12 pixels. Cost: eight Fourier transforms of 256 x 256
+    and the L*a*b* of as many pixels. Raises `SourceError`.
     """
     pair = colour_pair(reference, image, least=LEAST)
     step = viewing_step(reference.shape)
-    salient = [shrink(saliency(p), step) for p in pair]
-    levels = [shrink(mix(p, 0.06, 0.63, 0.27), step) for p in pair]
-    m = [shrink(mix(p, 0.30, 0.04, -0.35), step) for p in pair]
-    n = [shrink(mix(p, 0.34, -0.60, 0.17), step) for p in pair]
-    slopes = similarity(gradient(levels[0], SCHARR), gradient(levels[1], SCHARR), _C2)
-    colour = chromatic(similarity(*m, _C3) * similarity(*n, _C3), _BETA)
-    values = similarity(*salient, _C1) * slopes**_ALPHA * colour
-    weights = np.maximum(*salient)
-    total = float(weights.sum())
-    return float((values * weights).sum() / total) if total > 0 else float(values.mean())
+    seen1, seen2 = (shrink(saliency(p), step) for p in pair)
+    slope1, slope2 = (gradient(shrink(mix(p, 0.06, 0.63, 0.27), step), SCHARR) for p in pair)
+    m1, m2 = (shrink(mix(p, 0.30, 0.04, -0.35), step) for p in pair)
+    n1, n2 = (shrink(mix(p, 0.34, -0.60, 0.17), step) for p in pair)
+    colour = chromatic(similarity(m1, m2, _C3) * similarity(n1, n2, _C3), _BETA)
+    values = similarity(seen1, seen2, _C1) * similarity(slope1, slope2, _C2) ** _ALPHA * colour
+    return pool(values, np.maximum(seen1, seen2))
 
 
 def saliency(picture: Plane) -> Plane:
@@ -63,8 +65,7 @@ def saliency(picture: Plane) -> Plane:
     IEEE International Conference on Image Processing, 2013: band-passed L*a*b*, times a bias to the
     middle, times a bias to warm colours. Sizes are changed as by MATLAB's imresize ("bilinear").
     """
-    small = _resize(picture, _SIDE, _SIDE)
-    values = _lab(small)
+    values = _lab(np.ascontiguousarray(_resize(picture, _SIDE, _SIDE)))
     responses = [filtered_real(transform(values[..., c]), _band_pass()) for c in range(3)]
     frequent = np.sqrt(np.sum(np.square(responses), axis=0))
     near = np.arange(1, _SIDE + 1) - _SIDE / 2
@@ -95,25 +96,26 @@ def _band_pass() -> Filter:
 
 def _resize(picture: Plane, rows: int, columns: int) -> Plane:
     """Bilinear, with the triangle widened where the picture shrinks (antialiasing)."""
-    down, across = _weights(picture.shape[0], rows), _weights(picture.shape[1], columns)
-    if picture.ndim == 2:
-        return np.asarray(down @ picture @ across.T)
-    return np.stack([down @ picture[..., c] @ across.T for c in range(3)], axis=-1)
+    return _resize_rows(_resize_rows(picture, rows).swapaxes(0, 1), columns).swapaxes(0, 1)
 
 
-def _weights(source: int, target: int) -> Plane:
-    """(target, source): what each old row gives to each new one; edges are mirrored."""
-    if source == target:
-        return np.eye(source)
-    scale = target / source
-    reach = max(1.0, 1.0 / scale)
-    centres = (np.arange(target) + 0.5) / scale - 0.5
-    first = np.floor(centres - reach).astype(int)
-    taps = first[:, None] + np.arange(math.ceil(2 * reach) + 2)[None, :]
-    heights = np.maximum(0.0, 1.0 - np.abs(taps - centres[:, None]) / reach)
-    heights /= heights.sum(1, keepdims=True)
-    mirrored = np.mod(taps, 2 * source)
+def _resize_rows(picture: Plane, rows: int) -> Plane:
+    if picture.shape[0] == rows:
+        return picture
+    taps, weights = _taps(picture.shape[0], rows)
+    shape = (rows, *[1] * (picture.ndim - 1))
+    total = np.zeros((rows, *picture.shape[1:]))
+    for column in range(taps.shape[1]):
+        total += weights[:, column].reshape(shape) * picture[taps[:, column]]
+    return total
+
+
+def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int64], Plane]:
+    """Per new row, the old rows that it is made of and their weights; edges are mirrored."""
+    reach = max(1.0, source / target)
+    centres = (np.arange(target) + 0.5) * source / target - 0.5
+    rows = np.ceil(centres - reach).astype(np.int64)[:, None] + np.arange(int(2 * reach) + 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(rows - centres[:, None]) / reach)
+    mirrored = np.mod(rows, 2 * source)
     mirrored = np.where(mirrored >= source, 2 * source - 1 - mirrored, mirrored)
-    weights = np.zeros((target, source))
-    np.add.at(weights, (np.arange(target)[:, None], mirrored), heights)
-    return weights
+    return mirrored, weights / weights.sum(1, keepdims=True)

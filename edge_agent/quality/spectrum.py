@@ -35,7 +35,7 @@ def filtered_real(spectrum: Spectrum, weights: Filter) -> npt.NDArray[np.float32
 
 def frequencies(side: int) -> npt.NDArray[np.float64]:
     """Cycles per picture of each row of a spectrum, 0 first."""
-    return np.fft.fftfreq(side, 1.0 / side)
+    return np.asarray(np.fft.fftfreq(side, 1.0 / side), np.float64)
 
 
 def polar(
@@ -60,4 +60,4 @@ def log_gabor(radius: npt.NDArray[np.float64], centre: float, spread: float) -> 
 def direction(angle: npt.NDArray[np.float64], towards: float, deviation: float) -> Filter:
     """A Gaussian of the angular distance to ``towards`` (radians): one side of the plane only."""
     distance = np.abs(np.angle(np.exp(1j * (angle - towards))))
-    return np.exp(-(distance**2) / (2.0 * deviation**2)).astype(np.float32)
+    return np.asarray(np.exp(-(distance**2) / (2.0 * deviation**2)), np.float32)

@@ -6,10 +6,13 @@ from functools import partial
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge_agent.gate.ssim import WINDOW, Reference
 from edge_agent.quality.plane import PEAK, Picture, Plane, check_pair, grey, grey_pair
-from edge_agent.quality.windows import GAUSSIAN, Moments, box, gaussian, halve, moments
+from edge_agent.quality.windows import GAUSSIAN, Moments, box, halve, moments
+
+Mask = npt.NDArray[np.bool_]
 
 C1 = (0.01 * PEAK) ** 2
 C2 = (0.03 * PEAK) ** 2
@@ -42,9 +45,9 @@ def ssim(reference: Picture, image: Picture) -> float:
 
     Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: "Image quality assessment: from error
     visibility to structural similarity", IEEE Transactions on Image Processing 13(4), 2004;
-    equation 13, its mean over the picture (17), 11 x 11 Gaussian window of deviation 1.5, K1 = 0.01,
-    K2 = 0.03, windows that lie in the picture only. -1..1, higher is better, 1 for the same. Grey,
-    from 11 x 11 pixels. Cost: five Gaussian filters. Raises `SourceError` (see `check_pair`).
+    equation 13, its mean over the picture (17), 11 x 11 Gaussian window of deviation 1.5, K1 =
+    0.01, K2 = 0.03, windows that lie in the picture only. -1..1, higher is better, 1 for the same.
+    Grey, from 11 x 11 pixels. Cost: five Gaussian filters. Raises `SourceError` (see `check_pair`).
     """
     return float(ssim_map(*grey_pair(reference, image, least=GAUSSIAN)).mean())
 
@@ -66,8 +69,8 @@ def uqi(reference: Picture, image: Picture) -> float:
     """Universal image quality index: SSIM without its constants, in 8 x 8 windows.
 
     Z. Wang, A. C. Bovik: "A universal image quality index", IEEE Signal Processing Letters 9(3),
-    2002; equation 2 over a sliding 8 x 8 window, mean (8). Where both windows are flat, what is left
-    is the luminance term; where they are black too, 1. -1..1, higher is better; very strict on
+    2002; in every 8 x 8 window, and the mean of that. Where both windows are flat, what is
+    left is the luminance term; where they are black too, 1. -1..1, higher is better; very strict on
     flat parts with noise. Grey, from 8 x 8 pixels. Cost: five box filters. Raises `SourceError`.
     """
     x, y = grey_pair(reference, image, least=_UQI_SIDE)
@@ -103,7 +106,7 @@ def ms_ssim(reference: Picture, image: Picture) -> float:
     return score
 
 
-def regions(x: Plane, y: Plane) -> tuple[Plane, Plane]:
+def regions(x: Plane, y: Plane) -> tuple[Mask, Mask]:
     """Where 3-SSIM sees edges and where smooth parts; what is neither is texture.
 
     Returns:
@@ -116,27 +119,27 @@ def regions(x: Plane, y: Plane) -> tuple[Plane, Plane]:
     largest = float(first.max())
     edges = (first > _EDGE * largest) | (second > _EDGE * largest)
     smooth = (first < _SMOOTH * largest) & ~edges
-    return np.asarray(edges), np.asarray(smooth)
+    return np.asarray(edges, np.bool_), np.asarray(smooth, np.bool_)
 
 
 def three_ssim(reference: Picture, image: Picture) -> float:
     """Three-component SSIM: edges count twice as much as texture and as smooth parts.
 
     C. Li, A. C. Bovik: "Three-component weighted structural similarity index", Proceedings of SPIE
-    7242, 2009, and "Content-weighted video quality assessment using a three-component image
-    model", Journal of Electronic Imaging 19(1), 2010. Pixels are edges where the Sobel gradient of
-    either picture is above 0.12 times the largest of the reference, else smooth where that of the
-    reference is below 0.06 times it, else texture. The means of the SSIM map over the three, weighted
-    0.5, 0.25, 0.25; a kind of region that a picture does not have leaves its weight to the others.
-    -1..1, higher is better. Grey, from 11 x 11 pixels. Cost: `ssim` and two gradients. Raises
-    `SourceError`.
+    7242, 2009, and "Content-weighted video quality assessment using a three-component image model",
+    Journal of Electronic Imaging 19(1), 2010. Pixels are edges where the Sobel gradient of either
+    picture is above 0.12 times the largest of the reference, else smooth where that of the
+    reference is below 0.06 times it, else texture. The means of the SSIM map over the three,
+    weighted 0.5, 0.25, 0.25; a kind of region that a picture does not have leaves its weight to the
+    others. -1..1, higher is better. Grey, from 11 x 11 pixels. Cost: `ssim` and two gradients.
+    Raises `SourceError`.
     """
     x, y = grey_pair(reference, image, least=GAUSSIAN)
     values = ssim_map(x, y)
     inner = slice(GAUSSIAN // 2, -(GAUSSIAN // 2))
     edges, smooth = (mask[inner, inner] for mask in regions(x, y))
     parts = [values[mask] for mask in (edges, ~edges & ~smooth, smooth)]
-    weighted = [(w, part.mean()) for w, part in zip(_REGION_WEIGHTS, parts, strict=True) if part.size]
+    weighted = [
+        (w, part.mean()) for w, part in zip(_REGION_WEIGHTS, parts, strict=True) if part.size
+    ]
     return float(sum(w * mean for w, mean in weighted) / sum(w for w, _ in weighted))
-
-

@@ -40,7 +40,8 @@ class Metric:
         """Compare ``image`` with ``reference`` (see the function's docstring).
 
         Args:
-            reference, image: (H, W) or (H, W, 3) BGR, uint8 or floating point with levels 0..255.
+            reference: (H, W) or (H, W, 3) BGR, uint8 or floating point with levels 0..255.
+            image: of the same size and kind.
 
         Raises:
             SourceError: sizes differ, a side is below ``least``, or it is not a picture.
@@ -81,7 +82,7 @@ _ALL = (
     Metric("mad", "most apparent distortion", "apparent", "mad",
            0.0, False, 50, False, "both barely visible and gross distortions"),
     Metric("nqm", "noise quality measure, dB", "noise", "nqm",
-           math.inf, True, 16, False, "additive noise, as far as an eye would notice"),
+           math.inf, True, 64, False, "additive noise, as far as an eye would notice"),
     Metric("dscsi", "directional statistics colour similarity", "colour_index", "dscsi",
            1.0, True, 40, True, "wrong hue and colour: white balance, tint, fading"),
 )  # fmt: skip

@@ -66,9 +66,7 @@ def moments(x: Plane, y: Plane, blur: Blur = gaussian) -> Moments:
 
 def halve(plane: Plane) -> Plane:
     """Means of 2 x 2 pixels; an odd last row or column is averaged with itself."""
-    means = cv2.boxFilter(
-        plane, cv2.CV_64F, (2, 2), anchor=(0, 0), borderType=cv2.BORDER_REPLICATE
-    )
+    means = cv2.boxFilter(plane, cv2.CV_64F, (2, 2), anchor=(0, 0), borderType=cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(means[::2, ::2])
 
 
