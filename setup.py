@@ -67,6 +67,7 @@ setup(
         "demo": [*BUILDER, "amqtt>=0.11"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
+            *["piq>=0.8", "sewar>=0.4.6"],  # independent picture metrics
             *TRT_RTX,
             *PROVENANCE,
         ],

@@ -103,8 +103,7 @@ def find(names: str) -> list[Metric]:
     for name in (part.strip().lower() for part in names.split(",")):
         if name not in METRICS:
             known = ", ".join(METRICS)
-            raise UsageError(
-                f'"{name}" is not a metric{nearest(name, METRICS)}; there are {known}, and all'
-            )
+            hint = nearest(name, METRICS)
+            raise UsageError(f'"{name}" is not a metric; there are {known}, and all{hint}')
         found[name] = METRICS[name]
     return list(found.values())

@@ -25,13 +25,15 @@ def test_a_moved_camera_is_forgiven(shift):
     found = continuity(before, frame)
     assert found.score > 0.97 > 0.85 > ssim(before, frame)
     assert found.static_share == 0 and found.static_ssim is None
-    halves = [cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in (before, frame)]
+    halves = [
+        cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in (before, frame)
+    ]
     vectors = predict(*halves).vectors[2:-2, 2:-2]
     assert (vectors == (shift[0] // 2, shift[1] // 2)).all()
 
 
 def test_beyond_the_reach_it_is_lost():
-    """A camera that moved by more than it looks for scores like another scene, which blocks flatter."""
+    """A camera that moved further than is looked scores like another scene."""
     big = texture((260, 300))
     before, frame = big[:144, :192], big[100:244, 100:292]
     assert mc_ssim(before, frame) < 0.6
@@ -60,9 +62,7 @@ def test_search_by_brute_force():
 def test_score_is_ssim_of_the_prediction():
     """With scikit-image, on what `predict` made."""
     before, frame = scene((160, 160))[..., 0], noisy(scene((160, 160)))[..., 0]
-    halves = [
-        p.astype(float).reshape(80, 2, 80, 2).mean((1, 3)) for p in (before, frame)
-    ]
+    halves = [p.astype(float).reshape(80, 2, 80, 2).mean((1, 3)) for p in (before, frame)]
     _, values = structural_similarity(
         predict(*halves).picture, halves[1], data_range=255, full=True, gaussian_weights=True,
         sigma=1.5, use_sample_covariance=False,
@@ -72,6 +72,7 @@ def test_score_is_ssim_of_the_prediction():
 
 def test_a_part_moves_and_the_rest_stands_still():
     """A square crosses a still scene with sensor noise: static blocks are judged alone."""
+
     def frame(number):
         picture = texture() * 0.5 + 60
         picture[60:92, 40 + 6 * number : 72 + 6 * number] = texture((32, 32)) * 0.3 + 180

@@ -7,7 +7,14 @@ import pytest
 from edge_agent.gate import Reference
 from edge_agent.quality.gradients import g_ssim, gms_map, gmsd
 from edge_agent.quality.structural import (
-    SCALE_WEIGHTS, ms_ssim, regions, ssim, ssim_map, ssim_uniform, three_ssim, uqi,
+    SCALE_WEIGHTS,
+    ms_ssim,
+    regions,
+    ssim,
+    ssim_map,
+    ssim_uniform,
+    three_ssim,
+    uqi,
 )  # fmt: skip
 from tests.edge_agent.quality.pictures import ODD, SQUARE, WIDE, distorted, scene
 

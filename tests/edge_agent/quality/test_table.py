@@ -1,7 +1,9 @@
 """Metrics by name."""
 
+import ast
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,22 @@ def test_every_metric_is_documented(name):
     assert direction in text and "Cost:" in text and "SourceError" in text
     assert f"from {metric.least} x {metric.least} pixels" in text.replace("\n    ", " ")
     assert f"| `{name}` |" in (ROOT / "docs/quality.md").read_text(encoding="utf-8")
+
+
+def test_it_needs_numpy_and_opencv_only():
+    """What a device has: no SciPy, scikit-image or torch, in any file of the package."""
+    allowed = {*sys.stdlib_module_names, "numpy", "cv2", "edge_agent"}
+    for path in (ROOT / "edge_agent/quality").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                assert node.module.split(".")[0] in allowed, path
+
+
+def test_the_commands_help_names_every_metric():
+    """The list in the option's help is the table's."""
+    from edge_agent.cli import cli
+
+    option = next(p for p in cli.commands["quality"].params if p.name == "metrics")
+    assert "With commas: " + ", ".join(METRICS) + "; or all." == option.help
