@@ -23,6 +23,7 @@ _LEAST_VIF = 41  # the fourth scale needs 3 x 3
 
 _IW_NOISE = 0.4
 _IW_TINY = 1e-15
+_STRIP_ROWS = 128  # ten neighbours of every pixel at once would be ten pictures
 _BINOMIAL = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0 * np.sqrt(2.0)
 
 
@@ -129,21 +130,29 @@ def information_map(x: Plane, y: Plane, parent: Plane | None) -> Plane:
         parent: the reference's next coarser band, a tenth neighbour; None without.
     """
     gain, noise = (part[1:-1, 1:-1] for part in _channel(moments(x, y, _mean3), _IW_TINY))
-    rows, columns = x.shape[0] - 2, x.shape[1] - 2
-    views = [x[dy : dy + rows, dx : dx + columns] for dx in range(3) for dy in range(3)]
-    if parent is not None:
-        views.append(_enlarge(parent)[1 : rows + 1, 1 : columns + 1])
-    neighbours = np.stack([view.ravel() for view in views])
-    values, vectors = np.linalg.eigh(neighbours @ neighbours.T / neighbours.shape[1])
+    wide = None if parent is None else _enlarge(parent)
+    strips = range(0, gain.shape[0], _STRIP_ROWS)
+    covariance = sum(n @ n.T for n in (_neighbours(x, wide, top) for top in strips)) / gain.size
+    values, vectors = np.linalg.eigh(covariance)
     values = _positive(values)
     kept = values > 0
-    projected = (vectors[:, kept].T @ neighbours) ** 2 / values[kept, None]
-    energy = (projected.sum(0) / len(neighbours)).reshape(rows, columns)
-    bits = np.zeros((rows, columns))
+    whitened = vectors[:, kept].T / np.sqrt(values[kept, None])
+    energy = np.concatenate([((whitened @ _neighbours(x, wide, t)) ** 2).sum(0) for t in strips])
+    energy = energy.reshape(gain.shape) / len(values)
+    bits = np.zeros(gain.shape)
     for value in values[kept]:
         power = (noise + (1.0 + gain**2) * _IW_NOISE) * energy * value + _IW_NOISE * noise
         bits += np.log2(1.0 + power / _IW_NOISE**2)
     return np.where(bits < _IW_TINY, 0.0, bits)
+
+
+def _neighbours(x: Plane, wide: Plane | None, top: int) -> Plane:
+    """Nine neighbours, and the parent, of the pixels of one strip: (9 or 10, pixels)."""
+    rows, columns = min(_STRIP_ROWS, x.shape[0] - 2 - top), x.shape[1] - 2
+    views = [x[top + dy : top + dy + rows, dx : dx + columns] for dx in range(3) for dy in range(3)]
+    if wide is not None:
+        views.append(wide[top + 1 : top + 1 + rows, 1 : columns + 1])
+    return np.stack([view.ravel() for view in views])
 
 
 def _positive(values: Plane) -> Plane:

@@ -100,3 +100,10 @@ def test_half_frozen():
     half = noisy(picture, 3)
     half[80:] = picture[80:]
     assert continuity(picture, half).same_share == pytest.approx(0.5, abs=0.02)
+
+
+def test_two_levels_are_still():
+    """Up to two levels per pixel a block is static; above, it is looked for."""
+    before = texture()
+    assert continuity(before, before + 1.99).static_share == 1
+    assert continuity(before, before + 2.01).static_share == 0
