@@ -10,6 +10,7 @@ import numpy as np
 SQUARE = (256, 256)
 WIDE = (192, 320)
 ODD = (213, 187)
+LARGE = (640, 648)
 
 
 def hashed(shape: tuple[int, ...], salt: int) -> np.ndarray:

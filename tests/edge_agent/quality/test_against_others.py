@@ -7,10 +7,10 @@ import pytest
 from edge_agent.quality import METRICS
 from edge_agent.quality.apparent import apparent
 from tests.edge_agent.quality.authors import ORDER, SCORES
-from tests.edge_agent.quality.pictures import ODD, SQUARE, WIDE, distorted, scene
+from tests.edge_agent.quality.pictures import LARGE, ODD, SQUARE, WIDE, distorted, scene
 from tests.edge_agent.quality.piq_scores import pairs
 
-SIZES = {"square": SQUARE, "wide": WIDE, "odd": ODD}
+SIZES = {"square": SQUARE, "wide": WIDE, "odd": ODD, "large": LARGE}
 HALVES = {"mad-hi": "detection", "mad-lo": "appearance"}
 # The largest differences that were seen; double precision agrees to twelve digits, transforms in
 # single precision to six or seven.

@@ -57,6 +57,13 @@ def test_mad_knows_what_texture_hides():
     assert on_texture.mad == 0.0
 
 
+def test_mad_sees_nothing_in_the_dark():
+    """Below a luminance of 0.5 (a level of about 49) no error counts as detected."""
+    error = (hashed((128, 128), 9) % 41 - 20).astype(float)
+    dark, lit = (apparent(np.full((128, 128), p), p + error) for p in (40.0, 60.0))
+    assert dark.detection == 0.0 < lit.detection
+
+
 def test_nqm_of_one_wave():
     """A wave of 8 cycles at half its height: one band, whose every step can be written down."""
     x = np.cos(2 * np.pi * 8 * np.arange(128) / 128)
@@ -92,15 +99,17 @@ def test_saliency_finds_the_red_disc():
 
 
 def test_saliency_is_resized_as_pillow_does():
-    """VSI of a picture that is larger than 256 differs little from that of its 256 by Pillow."""
-    image_module = pytest.importorskip("PIL.Image")
-    large = scene((512, 512))
-    small = np.asarray(
-        image_module.fromarray(large).resize((256, 256), image_module.Resampling.BILINEAR)
-    )
-    expected = saliency(small.astype(float))
-    got = saliency(large.astype(float))[::2, ::2]
-    assert np.abs(got - expected)[8:-8, 8:-8].mean() < 0.01
+    """Noise at 500 x 640, which would alias: as Pillow's 256 x 256, brought back by Pillow."""
+    images = pytest.importorskip("PIL.Image")
+    bilinear = images.Resampling.BILINEAR
+    large = hashed((500, 640, 3), 6).astype(np.uint8)
+    large[200:300, 250:400, 2] = 255
+    planes = [images.fromarray(large[..., c].astype(np.float32)) for c in range(3)]
+    small = np.stack([np.asarray(p.resize((256, 256), bilinear)) for p in planes], axis=-1)
+    found = images.fromarray(saliency(small.astype(float)).astype(np.float32))
+    expected = np.asarray(found.resize((640, 500), bilinear))
+    difference = np.abs(saliency(large.astype(float)) - expected)
+    assert difference.mean() < 0.02
 
 
 def test_s_cielab_of_flat_colours_is_cielab():
