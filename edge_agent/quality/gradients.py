@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_agent.quality.plane import Picture, Plane, grey_pair
 from edge_agent.quality.structural import contrast_structure, luminance
-from edge_agent.quality.windows import GAUSSIAN, gradient, moments, shrink, similarity
+from edge_agent.quality.windows import GAUSSIAN, compare, gradient, shrink, similarity
 
 _PREWITT = np.array([[1.0, 0.0, -1.0]] * 3) / 3.0
 _GMS_CONSTANT = 170.0
@@ -35,9 +35,9 @@ def g_ssim(reference: Picture, image: Picture) -> float:
     `SourceError`.
     """
     x, y = grey_pair(reference, image, least=_LEAST_GSSIM)
-    slopes = moments(_sobel(x), _sobel(y))
-    levels = moments(x[1:-1, 1:-1], y[1:-1, 1:-1])
-    return float((luminance(levels) * contrast_structure(slopes)).mean())
+    slopes = compare(_sobel(x), _sobel(y), contrast_structure)
+    levels = compare(x[1:-1, 1:-1], y[1:-1, 1:-1], luminance)
+    return float((levels * slopes).mean())
 
 
 def gms_map(reference: Picture, image: Picture) -> Plane:

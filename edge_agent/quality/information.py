@@ -12,9 +12,9 @@ from edge_agent.quality.structural import (
     LEAST_MULTISCALE,
     SCALE_WEIGHTS,
     contrast_structure,
-    luminance,
+    ssim_of,
 )
-from edge_agent.quality.windows import GAUSSIAN, Moments, gaussian, moments
+from edge_agent.quality.windows import GAUSSIAN, Moments, compare, gaussian, moments
 
 _VIF_NOISE = 2.0
 _VIF_SCALES = 4
@@ -80,10 +80,9 @@ def iw_ssim(reference: Picture, image: Picture) -> float:
     last = len(SCALE_WEIGHTS) - 1
     score = 1.0
     for level, exponent in enumerate(SCALE_WEIGHTS):
-        m = moments(x[level], y[level])
-        values = contrast_structure(m)
+        values = compare(x[level], y[level], ssim_of if level == last else contrast_structure)
         if level == last:
-            mean = float((values * luminance(m)).mean())
+            mean = float(values.mean())
         else:
             parent = x[level + 1] if level < last - 1 else None
             weights = _inner(information_map(x[level], y[level], parent))

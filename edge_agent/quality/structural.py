@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_agent.gate.ssim import WINDOW, Reference
 from edge_agent.quality.plane import PEAK, Picture, Plane, check_pair, grey, grey_pair
-from edge_agent.quality.windows import GAUSSIAN, Moments, box, halve, moments
+from edge_agent.quality.windows import GAUSSIAN, Moments, box, compare, halve
 
 Mask = npt.NDArray[np.bool_]
 
@@ -34,10 +34,14 @@ def contrast_structure(m: Moments) -> Plane:
     return (2.0 * m.covariance + C2) / (m.variance_x + m.variance_y + C2)
 
 
+def ssim_of(m: Moments) -> Plane:
+    """SSIM, equation 13 of Wang et al. 2004."""
+    return luminance(m) * contrast_structure(m)
+
+
 def ssim_map(x: Plane, y: Plane) -> Plane:
     """SSIM of every 11 x 11 window of two grey planes, (H - 10, W - 10)."""
-    m = moments(x, y)
-    return luminance(m) * contrast_structure(m)
+    return compare(x, y, ssim_of)
 
 
 def ssim(reference: Picture, image: Picture) -> float:
@@ -74,7 +78,10 @@ def uqi(reference: Picture, image: Picture) -> float:
     flat parts with noise. Grey, from 8 x 8 pixels. Cost: five box filters. Raises `SourceError`.
     """
     x, y = grey_pair(reference, image, least=_UQI_SIDE)
-    m = moments(x, y, partial(box, side=_UQI_SIDE))
+    return float(compare(x, y, _universal, partial(box, side=_UQI_SIDE), _UQI_SIDE).mean())
+
+
+def _universal(m: Moments) -> Plane:
     # Rounding leaves variances of about 1e-11 where there are none.
     spread = m.variance_x + m.variance_y
     structure = np.divide(2.0 * m.covariance, spread, out=np.ones_like(spread), where=spread > 1e-8)
@@ -82,7 +89,7 @@ def uqi(reference: Picture, image: Picture) -> float:
     bright = np.divide(
         2.0 * m.mean_x * m.mean_y, level, out=np.ones_like(level), where=level > 1e-8
     )
-    return float((structure * bright).mean())
+    return structure * bright
 
 
 def ms_ssim(reference: Picture, image: Picture) -> float:
@@ -99,9 +106,8 @@ def ms_ssim(reference: Picture, image: Picture) -> float:
     for scale, weight in enumerate(SCALE_WEIGHTS):
         if scale:
             x, y = halve(x), halve(y)
-        m = moments(x, y)
         last = scale == len(SCALE_WEIGHTS) - 1
-        values = contrast_structure(m) * luminance(m) if last else contrast_structure(m)
+        values = compare(x, y, ssim_of if last else contrast_structure)
         score *= max(float(values.mean()), 0.0) ** weight
     return score
 

@@ -13,6 +13,7 @@ from edge_agent.quality.plane import Plane
 
 GAUSSIAN = 11  # side and deviation of the window of Wang et al. 2004, in pixels
 SIGMA = 1.5
+STRIP_ROWS = 64
 
 Blur = Callable[[Plane], Plane]
 
@@ -62,6 +63,34 @@ def moments(x: Plane, y: Plane, blur: Blur = gaussian) -> Moments:
         np.maximum(blur(y * y) - mean_y * mean_y, 0.0),
         blur(x * y) - mean_x * mean_y,
     )
+
+
+def compare(
+    x: Plane,
+    y: Plane,
+    by: Callable[[Moments], Plane],
+    blur: Blur = gaussian,
+    side: int = GAUSSIAN,
+) -> Plane:
+    """A map of some function of the local moments, strip by strip: what is at work stays in cache.
+
+    Args:
+        x: (H, W).
+        y: the same.
+        by: from moments to a plane of their shape.
+        blur: means over windows that lie in the picture.
+        side: of those windows.
+
+    Returns:
+        (H - side + 1, W - side + 1) float64.
+    """
+    rows, columns = x.shape[0] - side + 1, x.shape[1] - side + 1
+    values = np.empty((rows, columns))
+    for top in range(0, rows, STRIP_ROWS):
+        below = min(top + STRIP_ROWS, rows)
+        strip = slice(top, below + side - 1)
+        values[top:below] = by(moments(x[strip], y[strip], blur))
+    return values
 
 
 def halve(plane: Plane) -> Plane:
