@@ -7,16 +7,19 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo test engines lint bench gate-bench soak clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## the whole story on this machine, no GPU, no torch: build/demo/report.html
 	@$(BIN)/python -m deploy.demo.run $(ARGS)
 
 test: $(VENV)/.test ## the whole test suite (adds torch and ultralytics as the reference)
 	@$(BIN)/python -m pytest $(ARGS)
+
+engines: $(VENV)/.test ## every variant compiled by TensorRT-RTX for every GPU that it knows (minutes, x86-64)
+	@$(BIN)/python -m pytest -m engines $(ARGS) tests/builder
 
 setup: $(VENV)/.test ## only the environment, for developers
 
@@ -30,6 +33,9 @@ bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.
 
 soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (an hour)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+gate-bench: $(VENV)/.test ## how well the input check knows faults: AUC per fault, 200 clips each
+	@$(BIN)/python -m benchmarks.gate $(ARGS)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build

@@ -19,15 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import line
-from benchmarks.agent import Replay, bare_loop, config
+from benchmarks.agent import config, without_inference
 from benchmarks.rows import interleaved
 from edge_agent.config import Address, Config
 from edge_agent.console import table
-from edge_agent.detection.detector import Detector
-from edge_agent.detection.preprocess import Image, Letterbox
+from edge_agent.detection.preprocess import Image
 from edge_agent.loop.follow import FixedRelease
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
@@ -80,15 +77,10 @@ def viewer(url: str) -> Iterator[None]:
 
 def replayed(folder: Path) -> tuple[Config, Loaded]:
     """A configuration and a release whose inference takes no time."""
-    bundle = line.build(line.checkpoint(), folder / "bundle")
+    bundle = line.build(line.checkpoint(), folder / "bundle", 256)
     settings = config(folder, bundle.manifest.name)
     loaded = load_release(settings, settings.models[0], bundle.root)
-    tensor, _ = Letterbox(bundle.manifest.input)(line.full_hd()[0])
-    session, name = bare_loop(bundle, tensor)
-    raw = np.asarray(session.run(None, {name: tensor})[0], np.float32)
-    loaded.detector.close()
-    loaded.detector = Detector(bundle.manifest, Replay(raw))
-    return settings, loaded
+    return settings, without_inference(loaded, line.full_hd()[0])
 
 
 def processor_ms(judge: Judge, images: Sequence[Image], seconds: float) -> float:
@@ -138,7 +130,9 @@ def measure(folder: Path, *, rounds: int, seconds: float = ROUND_S) -> list[tupl
             viewed,
             rounds=rounds,
         )
-    judge(kept.append).frame(Frame(images[0], time.time(), 1, CAMERA))
+    once = judge(kept.append)
+    once.frame(Frame(images[0], time.time(), 1, CAMERA))
+    once.drain(10.0)
     values.append(listener_us(page.watch, kept[0]) / 1e3)
     names = ("page off", "page on, nobody looks", "page on, one viewer", "the listener alone")
     return list(zip(names, values, strict=True))

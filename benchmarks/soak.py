@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -22,9 +22,8 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks import line
-from benchmarks.agent import Replay, Tap, busy, config, running
+from benchmarks.agent import Tap, config, running, without_inference
 from edge_agent.bundle import Bundle
-from edge_agent.detection.detector import Detector
 from edge_agent.loop.loaded import load_release
 
 FRAMES = 10_000_000
@@ -71,10 +70,7 @@ def soak(bundle: Bundle, folder: Path, frames: int) -> Soaked:
     """Run ``frames`` frames through the agent and read memory and files on the way."""
     settings = config(folder, bundle.manifest.name, detections=False)
     loaded = load_release(settings, settings.models[0], bundle.root)
-    tensor, _ = loaded.detector.letterbox()(_pictures()[0])
-    raw = busy(loaded.detector.infer([tensor])[0])
-    loaded.detector.close()
-    loaded = replace(loaded, detector=Detector(bundle.manifest, Replay(raw)))
+    loaded = without_inference(loaded, _pictures()[0])
     tap = Tap(_pictures(), "tap")
     process = psutil.Process()
     seen: list[int] = []

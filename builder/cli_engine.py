@@ -21,6 +21,7 @@ ENGINES = ("tensorrt", "trt-rtx")
     help="tensorrt: the GPU of this machine; trt-rtx: named GPUs, without one.",
 )
 @click.option("--compute-capability", help="For trt-rtx, like 8.6,8.9.")
+@click.option("--variant", multiple=True, help="Only this one, like fp16; several times [all].")
 @click.option(
     "--workspace-mb", default=1024, show_default=True, help="Scratch memory of an engine."
 )
@@ -30,6 +31,7 @@ def compile_command(
     bundle: Path,
     engine: str,
     compute_capability: str | None,
+    variant: tuple[str, ...],
     workspace_mb: int,
     memory_mb: int,
     as_json: bool,
@@ -43,7 +45,7 @@ def compile_command(
     opened.verify()
     options = engine_options(engine, compute_capability)
     assert options is not None
-    options = replace(options, workspace_mb=workspace_mb, memory_mb=memory_mb)
+    options = replace(options, workspace_mb=workspace_mb, memory_mb=memory_mb, variants=variant)
     made = compile_variants(opened, options, Terminal())
     if as_json:
         print(json.dumps({"bundle": str(bundle), "engines": shown(made, opened.root)}, indent=2))

@@ -24,12 +24,14 @@ class EngineOptions:
         capabilities: compute capabilities for ``trt-rtx``; empty for the GPU of this machine.
         workspace_mb: scratch memory that an engine may use.
         memory_mb: limit of the compiling process, 0 for none.
+        variants: names of those to compile; empty for all that are for a GPU.
     """
 
     kind: str
     capabilities: tuple[str, ...] = ()
     workspace_mb: int = WORKSPACE_MB
     memory_mb: int = 0
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def engine_options(kind: str | None, capabilities: str | None) -> EngineOptions 
 
 
 def compile_variants(bundle: Bundle, options: EngineOptions, tell: Progress) -> list[Compiled]:
-    """Compile every variant that is for a GPU, for every capability; what is there is kept.
+    """Compile the variants that are for a GPU, for every capability; what is there is kept.
 
     Args:
         bundle: its ``engines`` folder is filled.
@@ -82,11 +84,16 @@ def compile_variants(bundle: Bundle, options: EngineOptions, tell: Progress) -> 
     Raises:
         ModelError: the module or the GPU is not there, or an engine cannot be built.
         StorageError: the disk refuses.
+        UsageError: a variant that the bundle does not have for a GPU.
     """
+    there = {one.id: one for one in bundle.manifest.variants if one.precision != "int8-cpu"}
+    if unknown := [name for name in options.variants if name not in there]:
+        raise UsageError(
+            f"{bundle.root}: has no variant {unknown[0]!r} for a GPU; there are {', '.join(there)}"
+        )
     return [
-        _compile(bundle, variant, capability, options, tell)
-        for variant in bundle.manifest.variants
-        if variant.precision != "int8-cpu"
+        _compile(bundle, there[name], capability, options, tell)
+        for name in options.variants or there
         for capability in options.capabilities or ("",)
     ]
 

@@ -3,7 +3,7 @@
 PyTorch reads the tensors itself, so that this side of the proof shares nothing with the graph
 writer but the list of names (`builder.checkpoint.allowed`). YOLOv5u networks are those of the
 installed ultralytics. The original repository's package is not needed: its layers are those of
-ultralytics, the walk and the anchor head are written here from its formula.
+ultralytics; what is missing there, the walk and the anchor head are in `builder.classic`.
 
 Import torch and ultralytics in a process of their own (`builder.torch_worker`) and load only what
 the restricted reader has accepted.
@@ -51,8 +51,10 @@ def _mend(part: Any) -> None:
     name = type(part).__name__
     if name == "Upsample":
         part.__dict__.setdefault("recompute_scale_factor", None)
-    elif name in ("SiLU", "Hardswish", "LeakyReLU", "ReLU"):
+    elif name in ("SiLU", "Hardswish", "LeakyReLU", "ReLU", "ReLU6", "Mish"):
         part.__dict__.setdefault("inplace", False)
+    elif name == "MultiheadAttention":
+        part.__dict__.setdefault("batch_first", False)
     elif "conv" in part._modules and "act" in part._modules and "bn" not in part._modules:
         part.forward = part.forward_fuse
     if hasattr(part, "one2one_cv2"):
@@ -61,14 +63,16 @@ def _mend(part: Any) -> None:
 
 def _reader() -> Any:
     """What ``torch.load`` takes for the pickle module: an unpickler that knows a closed list."""
-    classic = _classic_parts()
+    from builder.classic import classic_parts
+
+    classic = classic_parts()
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             find(module, name)
             if name in WRAPPERS:
                 return classic["Wrapper"]
-            if module in CLASSIC:
+            if module in CLASSIC or name == "_LinearWithBias":
                 return _classic_part(classic, module, name)
             if module.startswith("pathlib"):
                 return PurePosixPath
@@ -83,53 +87,10 @@ def _classic_part(own: dict[str, Any], module: str, name: str) -> Any:
     from torch import nn
     from ultralytics.nn import modules
 
-    for place in (own, vars(modules), vars(nn)):
+    from builder.classic import experimental_parts
+
+    first = experimental_parts() if module == "models.experimental" else {}
+    for place in (first, own, vars(modules), vars(nn)):
         if name in place:
             return place[name]
     raise LookupError(f"there is no {module}.{name} in torch, ultralytics or here")
-
-
-def _classic_parts() -> dict[str, Any]:
-    """The classes of the original repository that ultralytics does not have."""
-    import torch
-    from torch import nn
-    from ultralytics.nn.modules import Bottleneck
-
-    class Wrapper(nn.Module):  # type: ignore[misc]
-        """Holds a network."""
-
-    class Network(nn.Module):  # type: ignore[misc]
-        """Walks the layers; each names its inputs in ``f``, -1 is the layer before."""
-
-        def forward(self, image: Any) -> Any:
-            done: list[Any] = []
-            for layer in self.model:
-                names = layer.f if isinstance(layer.f, list) else [layer.f]
-                inputs = [done[at] if done else image for at in names]
-                done.append(layer(inputs if isinstance(layer.f, list) else inputs[0]))
-            return done[-1]
-
-    class Detect(nn.Module):  # type: ignore[misc]
-        """Centre (2 s - 1/2 + cell) * stride, size (2 s)^2 * anchor, s after the sigmoid."""
-
-        def forward(self, levels: list[Any]) -> Any:
-            rows = []
-            for index, (branch, level) in enumerate(zip(self.m, levels, strict=True)):
-                stride, pixels = float(self.stride[index]), self._pixels(index)
-                batch, _, height, width = level.shape
-                s = branch(level).view(batch, len(pixels), self.nc + 5, height, width).sigmoid()
-                s = s.permute(0, 1, 3, 4, 2)
-                y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-                centre = (s[..., :2] * 2 + (torch.stack([x, y], -1) - 0.5)) * stride
-                size = (s[..., 2:4] * 2) ** 2 * pixels[:, None, None, :]
-                rows.append(torch.cat([centre, size, s[..., 4:]], -1).flatten(1, 3))
-            return torch.cat(rows, 1)
-
-        def _pixels(self, index: int) -> Any:
-            """The level's anchors in pixels; releases before 6 keep them as a buffer."""
-            if "anchor_grid" in self._buffers:
-                return self.anchor_grid[index].view(-1, 2)
-            return self.anchors[index] * float(self.stride[index])
-
-    parts = {"Detect": Detect, "CrossConv": Bottleneck}  # the latter differ in their kernels only
-    return parts | {"Model": Network, "DetectionModel": Network, "Wrapper": Wrapper}

@@ -159,6 +159,17 @@ class Fields:
             return ()
         return tuple(float(item) for item in value)
 
+    def number_lists(self, name: str) -> tuple[tuple[float, ...], ...]:
+        """A list of lists of finite numbers, of any length each."""
+        value = self._take(name, _MISSING, (list, tuple), "a list of lists of numbers")
+        if value is _MISSING:
+            return ()
+        for row in value:
+            if not (isinstance(row, (list, tuple)) and all(_is_number(item) for item in row)):
+                self.fault(name, f"{_short(row)} should be a list of finite numbers")
+                return ()
+        return tuple(tuple(float(item) for item in row) for row in value)
+
     def rows(self, name: str, *, width: int) -> tuple[tuple[float, ...], ...]:
         """A list of lists of ``width`` finite numbers each."""
         value = self._take(name, _MISSING, (list, tuple), "a list of lists of numbers")

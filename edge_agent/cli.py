@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,6 +58,41 @@ def run(config_path: Path, bundle: Path | None, telemetry: str | None, page: str
 
 
 @cli.command()
+@config_option
+@click.option("--camera", help="Which [[camera]]; needed where there are several.")
+@click.option("--minutes", type=click.FloatRange(0.05, 1440), help="Look at the camera so long.")
+@click.option("--images", type=_FILE, help="Learn from the pictures of this folder instead.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Add a reference (night, product-b), or renew it; without a name all is learnt anew.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was learnt as JSON.")
+def calibrate(
+    config_path: Path,
+    camera: str | None,
+    minutes: float | None,
+    images: Path | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Learn from good frames what is usual for a camera; the input check then knows it."""
+    from edge_agent import config
+    from edge_agent.commands import calibrate
+
+    calibrate.run(
+        config.load(config_path),
+        camera=camera,
+        minutes=minutes,
+        images=images,
+        name=name,
+        in_json=as_json,
+        tell=lambda text: click.echo(text, err=True),
+        echo=click.echo,
+    )
+
+
+@cli.command()
 @click.argument("bundle", type=_FILE)
 @click.argument("images", type=_FILE, nargs=-1, required=True)
 @click.option("--confidence", type=float, help="Least score shown; the bundle's when absent.")
@@ -73,6 +109,22 @@ def detect(
     from edge_agent.commands import detect
 
     detect.run(bundle, images, confidence=confidence, as_json=as_json, save=save, echo=click.echo)
+
+
+@cli.command()
+@click.argument("images", type=_FILE, nargs=-1, required=True)
+@click.option("--reference", type=_FILE, required=True, help="The picture to compare with.")
+@click.option(
+    "--metric", "metrics", default="ssim,gmsd,vif", show_default=True,
+    help="With commas: ssim, ssim-uniform, ms-ssim, mc-ssim, 3-ssim, g-ssim, uqi, gmsm, gmsd, vif,"
+    " iw-ssim, fsim, fsimc, vsi, mad, nqm, dscsi; or all.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the scores per file as JSON.")
+def quality(images: tuple[Path, ...], reference: Path, metrics: str, as_json: bool) -> None:
+    """Score pictures against a reference with the metrics of docs/quality.md."""
+    from edge_agent.commands import quality
+
+    quality.run(reference, images, metrics=metrics, as_json=as_json, echo=click.echo)
 
 
 @cli.command()
@@ -117,6 +169,89 @@ def status(context: click.Context, config_path: Path, as_json: bool) -> None:
     report = status.read(config.load(config_path))
     click.echo(report.as_json() if as_json else report.as_text())
     context.exit(0 if report.alive else 1)
+
+
+@cli.group()
+def captures() -> None:
+    """Look at kept frames, take them away for relabelling, remove them."""
+
+
+def _which(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which captures."""
+    for option in reversed(
+        (
+            config_option,
+            click.option("--dir", "folder", type=_FILE, help="A folder of captures, e.g. a copy."),
+            click.option("--reason", default="", help="Only those kept for this reason."),
+            click.option("--camera", default="", help="Only those of this camera."),
+            click.option("--model", default="", help="Only those of this model."),
+            click.option("--since", metavar="WHEN", help="90m, 2h, 3d or 2026-11-24T13:30."),
+            click.option("--until", metavar="WHEN", help="The same."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@captures.command("list")
+@_which
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON.")
+def list_captures(as_json: bool, **which: Any) -> None:
+    """List kept frames, oldest first."""
+    from edge_agent.commands import captures
+
+    captures.show(*captures.chosen(**which), as_json=as_json, echo=click.echo, warn=_warn)
+
+
+@captures.command()
+@_which
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["yolo", "coco", "label-studio", "makesense"]),
+    required=True,
+    help="The tool that shall import it.",
+)
+@click.option(
+    "-o", "--output", type=_FILE, required=True, help="A new folder, or a new file NAME.zip."
+)
+@click.option("--confidence", type=float, help="Least score of a box; the model's when absent.")
+@click.option("--picture-url", help="For label-studio: the address before each picture's name.")
+def export(
+    kind: str, output: Path, confidence: float | None, picture_url: str | None, **which: Any
+) -> None:
+    """Write kept frames as a data set, with the model's own boxes to begin with."""
+    from edge_agent.commands import captures
+
+    captures.export(
+        *captures.chosen(**which),
+        output,
+        kind=kind,
+        confidence=confidence,
+        picture_url=picture_url,
+        echo=click.echo,
+        warn=_warn,
+    )
+
+
+@captures.command()
+@click.argument("numbers", type=int, nargs=-1)
+@_which
+@click.option("--all", "everything", is_flag=True, help="Remove every one that is named.")
+def remove(numbers: tuple[int, ...], everything: bool, **which: Any) -> None:
+    """Remove kept frames, by NUMBERS or by what the options say."""
+    from edge_agent.commands import captures
+
+    captures.discard(
+        *captures.chosen(numbers=numbers, **which),
+        everything=everything,
+        echo=click.echo,
+        warn=_warn,
+    )
+
+
+def _warn(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

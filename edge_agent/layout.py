@@ -28,6 +28,11 @@ class Layout:
         return self.data / "outbox.sqlite"
 
     @property
+    def captures(self) -> Path:
+        """Frames that were kept for relabelling."""
+        return self.data / "captures"
+
+    @property
     def store(self) -> Path:
         """Blobs by their SHA-256."""
         return self.data / "store" / "sha256"
@@ -36,6 +41,10 @@ class Layout:
     def trust(self) -> Path:
         """TUF metadata of the release repository."""
         return self.data / "tuf"
+
+    def baseline(self, camera: str) -> Path:
+        """What commissioning taught of one camera."""
+        return self.data / "baseline" / camera
 
     @property
     def health(self) -> Path:

@@ -38,7 +38,7 @@ _PART_FILES = frozenset(
     + ["ultralytics.utils.loss", "ultralytics.utils.tal"]
     + ["torch.nn.parallel.data_parallel", "torch.nn.parallel.distributed"]
 )
-_PART_NAME = re.compile(r"(?:v\d+)?[A-Z][A-Za-z0-9_]*|autoShape", re.ASCII)
+_PART_NAME = re.compile(r"(?:v\d+)?[A-Z][A-Za-z0-9_]*|autoShape|_LinearWithBias", re.ASCII)
 
 _SETTINGS = frozenset(
     {
@@ -84,6 +84,13 @@ def _items(arguments: tuple[Any, ...]) -> list[object]:
     return items
 
 
+def _steps(arguments: tuple[Any, ...]) -> range:
+    """Give a range, which holds three numbers and no more."""
+    if len(arguments) != 3 or not all(type(one) is int and abs(one) < 2**31 for one in arguments):
+        raise TypeError("a range of what are not three numbers")
+    return range(*arguments)
+
+
 def _size(arguments: tuple[Any, ...]) -> tuple[object, ...]:
     (sizes,) = arguments
     if type(sizes) is not tuple:
@@ -104,6 +111,8 @@ def _empty_settings(kind: str, arguments: tuple[Any, ...]) -> Namespace:
 _CALLS: dict[str, Callable[[tuple[Any, ...]], object]] = {
     "collections.OrderedDict": _ordered_dict,
     "builtins.set": _items,
+    "builtins.range": _steps,
+    "builtins.xrange": _steps,  # its name in protocol 2, in a weighted sum of layers
     "torch.Size": _size,
     "torch.device": _device,
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,

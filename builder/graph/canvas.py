@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 OPSET = 17
 """What ONNX Runtime and TensorRT 8.5 to 11 all read."""
 
+ADVICE = (
+    "train with the standard YOLOv5 layers, or build a model of the ultralytics package with"
+    " --exporter ultralytics"
+)
+"""What to do about a network that cannot be drawn."""
+
+MAX_SIDE = 8192
+"""Pixels of the input and of every feature map."""
+
 MAX_NODES = 20_000
 MAX_NESTING = 16
 MAX_WEIGHT_BYTES = 1024**3
@@ -31,6 +40,10 @@ class Feature:
     channels: int
     height: int
     width: int
+
+    def renamed(self, name: str) -> Feature:
+        """Another feature map of the same size."""
+        return Feature(name, self.channels, self.height, self.width)
 
 
 class Canvas:

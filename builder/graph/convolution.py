@@ -69,6 +69,27 @@ def draw_convolution(
     return _place(canvas, conv, place, image, weight.shape, names, factor=2 if unfold else 1)
 
 
+def draw_matrix(
+    canvas: Canvas, place: str, image: Feature, weight: Doubles, bias: Doubles | None = None
+) -> Feature:
+    """Draw a linear map of each cell's channels, as a 1 x 1 convolution.
+
+    Args:
+        canvas: to draw on.
+        place: dotted, of the linear map.
+        image: what it sees.
+        weight: (channels out, channels in).
+        bias: (channels out,), or None.
+    """
+    names = [canvas.weight(f"{place}.weight", weight[:, :, None, None])]
+    if bias is not None:
+        if bias.shape != weight.shape[:1]:
+            raise GraphError(f"{place}: {bias.size} biases for {len(weight)} channels")
+        names.append(canvas.weight(f"{place}.bias", bias))
+    name = canvas.node("Conv", place, [image.name, *names], kernel_shape=[1, 1])
+    return Feature(name, len(weight), image.height, image.width)
+
+
 def _over_pixels(weight: Doubles) -> Doubles:
     """Turn weights over space-to-depth of an image into weights over the image itself.
 

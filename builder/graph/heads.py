@@ -61,20 +61,23 @@ def _boxes_from_sides(canvas: Canvas, head: Module, place: str, sides: str, bins
     """Turn (batch, 4 * bins, cells) logits into (batch, 4, cells) boxes in units of cells.
 
     The mean of each distribution and the step from sides to a box are both linear, so they are one
-    matrix product.
+    matrix. It is drawn as a 1 x 1 convolution over a map of one row: TensorRT-RTX has float32
+    convolutions for every GPU, but no float32 matrix product for Turing.
     """
-    split = canvas.weight(f"{place}.dfl.split", [0, 4, bins, -1], "<i8")
-    merge = canvas.weight(f"{place}.dfl.merge", [0, 4 * bins, -1], "<i8")
+    place = f"{place}.dfl"
+    split = canvas.weight(f"{place}.split", [0, 4, bins, -1], "<i8")
+    merge = canvas.weight(f"{place}.merge", [0, 4 * bins, 1, -1], "<i8")
+    flat = canvas.weight(f"{place}.flat", [0, 4, -1], "<i8")
     distances = doubles(head.child("dfl").child("conv"), "weight", 4).reshape(-1)
     if distances.size != bins:
-        raise GraphError(f"{place}.dfl: {distances.size} distances for {bins} bins")
-    matrix = np.einsum("bs,d->bsd", _SIDES_TO_BOX, distances).reshape(4, 4 * bins)
-    logits = canvas.node("Reshape", f"{place}.dfl", [sides, split])
-    shares = canvas.node("Softmax", f"{place}.dfl", [logits], axis=2)
-    shares = canvas.node("Reshape", f"{place}.dfl", [shares, merge])
-    return canvas.node(
-        "MatMul", f"{place}.dfl", [canvas.weight(f"{place}.dfl.box", matrix), shares]
-    )
+        raise GraphError(f"{place}: {distances.size} distances for {bins} bins")
+    matrix = np.einsum("bs,d->bsd", _SIDES_TO_BOX, distances).reshape(4, 4 * bins, 1, 1)
+    logits = canvas.node("Reshape", place, [sides, split])
+    shares = canvas.node("Softmax", place, [logits], axis=2)
+    shares = canvas.node("Reshape", place, [shares, merge])
+    kernel = canvas.weight(f"{place}.box", matrix)
+    boxes = canvas.node("Conv", place, [shares, kernel], kernel_shape=[1, 1])
+    return canvas.node("Reshape", place, [boxes, flat])
 
 
 def draw_anchor_based(

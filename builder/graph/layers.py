@@ -6,23 +6,33 @@ To teach the graph writer a new layer, write its function and add a line to :dat
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 
 import numpy as np
 
 from builder.checkpoint import Module
-from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
 from builder.graph.activations import (
     draw_hardswish,
     draw_identity,
     draw_leaky_relu,
+    draw_mish,
     draw_relu,
+    draw_relu6,
     draw_silu,
 )
-from builder.graph.canvas import Canvas, Feature
-from builder.graph.convolution import draw_convolution, scale_and_shift
-
-ADVICE = "train with the standard YOLOv5 layers, or build with --exporter ultralytics"
+from builder.graph.attention import draw_position, draw_transformer_layer
+from builder.graph.canvas import ADVICE, Canvas, Feature
+from builder.graph.convolution import doubles, draw_convolution, scale_and_shift
+from builder.graph.joins import add, join
+from builder.graph.sampling import (
+    draw_contract,
+    draw_expand,
+    draw_max_pool,
+    draw_transposed,
+    draw_upsample,
+    draw_zero_pad,
+)
 
 Layer = Callable[[Canvas, Module, str, list[Feature]], Feature]
 
@@ -34,7 +44,7 @@ def draw(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> F
         canvas: to draw on.
         module: the part of the network.
         place: its dotted place, for example ``model.4.cv1``.
-        inputs: what it sees; all but Concat see one feature map.
+        inputs: what it sees; all but Concat and Sum see one feature map.
 
     Raises:
         GraphError: the class is not in :data:`LAYERS`, or the part does not fit its inputs.
@@ -46,7 +56,7 @@ def draw(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> F
             f"{place}: the graph writer does not know {module.kind}; it knows "
             f"{', '.join(sorted(LAYERS))}; {ADVICE}"
         )
-    if len(inputs) != 1 and layer is not _concat:
+    if len(inputs) != 1 and layer not in (_concat, _sum):
         raise GraphError(f"{place}: {module.kind} takes one input, not {len(inputs)}")
     return layer(canvas, module, place, inputs)
 
@@ -54,23 +64,6 @@ def draw(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> F
 def draw_part(canvas: Canvas, owner: Module, name: str, place: str, image: Feature) -> Feature:
     """Draw the submodule `name` of `owner`, which lies at `place`."""
     return draw(canvas, owner.child(name), f"{place}.{name}", [image])
-
-
-def join(canvas: Canvas, place: str, features: list[Feature]) -> Feature:
-    """Concatenate feature maps along their channels."""
-    sizes = {(feature.height, feature.width) for feature in features}
-    if len(sizes) != 1:
-        raise GraphError(f"{place}: joins feature maps of different sizes {sorted(sizes)}")
-    name = canvas.node("Concat", place, [feature.name for feature in features], axis=1)
-    channels = sum(feature.channels for feature in features)
-    return Feature(name, channels, features[0].height, features[0].width)
-
-
-def _add(canvas: Canvas, place: str, one: Feature, other: Feature) -> Feature:
-    if (one.channels, one.height, one.width) != (other.channels, other.height, other.width):
-        raise GraphError(f"{place}: adds feature maps of different sizes")
-    name = canvas.node("Add", place, [one.name, other.name])
-    return Feature(name, one.channels, one.height, one.width)
 
 
 def _conv(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -98,10 +91,12 @@ def _focus(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) ->
 def _bottleneck(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
     feature = draw_part(canvas, module, "cv1", place, inputs[0])
     feature = draw_part(canvas, module, "cv2", place, feature)
-    return _add(canvas, place, inputs[0], feature) if module.flag("add") else feature
+    return add(canvas, place, inputs[0], feature) if module.flag("add") else feature
 
 
 def _c3(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
+    if "cv4" in module.children:  # up to release 3 another layer had this name
+        return _bottleneck_csp(canvas, module, place, inputs)
     main = draw_part(canvas, module, "cv1", place, inputs[0])
     main = draw_part(canvas, module, "m", place, main)
     side = draw_part(canvas, module, "cv2", place, inputs[0])
@@ -115,7 +110,7 @@ def _ghost_conv(canvas: Canvas, module: Module, place: str, inputs: list[Feature
 
 def _ghost_bottleneck(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
     main = draw_part(canvas, module, "conv", place, inputs[0])
-    return _add(canvas, place, main, draw_part(canvas, module, "shortcut", place, inputs[0]))
+    return add(canvas, place, main, draw_part(canvas, module, "shortcut", place, inputs[0]))
 
 
 def _bottleneck_csp(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -140,7 +135,7 @@ def _sppf(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> 
     for _ in range(min(module.integer("n", 3), 16)):
         features.append(draw_part(canvas, module, "m", place, features[-1]))
     feature = draw_part(canvas, module, "cv2", place, join(canvas, place, features))
-    return _add(canvas, place, feature, inputs[0]) if module.flag("add") else feature
+    return add(canvas, place, feature, inputs[0]) if module.flag("add") else feature
 
 
 def _concat(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -149,32 +144,48 @@ def _concat(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -
     return join(canvas, place, inputs)
 
 
-def _upsample(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
-    factor, mode, image = module.number("scale_factor"), module.text("mode"), inputs[0]
-    if mode != "nearest" or factor not in (1.0, 2.0, 4.0, 8.0):
-        raise GraphError(f"{place}: upsamples in mode {shorten(mode)} by {factor}; {ADVICE}")
-    scales = canvas.weight(f"{place}.scales", [1.0, 1.0, factor, factor])
-    name = canvas.node(
-        "Resize",
-        place,
-        [image.name, "", scales],
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
-    scale = int(factor)
-    return Feature(name, image.channels, image.height * scale, image.width * scale)
+@np.errstate(all="ignore")  # broken weights stay as they are
+def _sum(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
+    """The first input and the others, each times twice a sigmoid where there are weights."""
+    if module.state.get("iter") != range(len(inputs) - 1):
+        raise GraphError(f"{place}: adds other than the {len(inputs)} feature maps that it sees")
+    total, others = inputs[0], inputs[1:]
+    if module.flag("weight"):
+        factors = 2 / (1 + np.exp(-doubles(module, "w", 1)))
+        if factors.size != len(others):
+            raise GraphError(f"{place}: {factors.size} weights for {len(others)} feature maps")
+        for index, (other, factor) in enumerate(zip(others, factors, strict=True)):
+            name = canvas.weight(f"{place}.w.{index}", factor)
+            others[index] = other.renamed(canvas.node("Mul", place, [other.name, name]))
+    for other in others:
+        total = add(canvas, place, total, other)
+    return total
 
 
-def _max_pool(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
-    kernel, pads = module.pair("kernel_size"), module.pair("padding")
-    same = all(size == 2 * pad + 1 for size, pad in zip(kernel, pads, strict=True))
-    if not same or module.pair("stride") != (1, 1) or module.pair("dilation") != (1, 1):
-        raise GraphError(f"{place}: a pooling that changes the size; no YOLOv5 has one")
-    name = canvas.node(
-        "MaxPool", place, [inputs[0].name], kernel_shape=kernel, pads=[*pads, *pads], strides=[1, 1]
+def _mix_conv(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
+    """Convolutions with kernels of several sizes, side by side.
+
+    Up to release 6.0 they were dense, and the input was added at the end.
+    """
+    image, convolutions = inputs[0], module.child("m").children
+    parts = [draw_part(canvas, module.child("m"), key, f"{place}.m", image) for key in convolutions]
+    feature = draw_part(canvas, module, "bn", place, join(canvas, place, parts))
+    feature = draw_part(canvas, module, "act", place, feature)
+    depthwise = all(
+        conv.integer("groups") == gcd(image.channels, part.channels)
+        for conv, part in zip(convolutions.values(), parts, strict=True)
     )
-    return Feature(name, inputs[0].channels, inputs[0].height, inputs[0].width)
+    return feature if depthwise else add(canvas, place, image, feature)
+
+
+def _transformer_block(
+    canvas: Canvas, module: Module, place: str, inputs: list[Feature]
+) -> Feature:
+    image = inputs[0]
+    if "conv" in module.children:
+        image = draw_part(canvas, module, "conv", place, image)
+    image = draw_position(canvas, module.child("linear"), f"{place}.linear", image)
+    return draw_part(canvas, module, "tr", place, image)
 
 
 def _sequential(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -207,25 +218,38 @@ LAYERS: dict[str, Layer] = {
     "BottleneckCSP": _bottleneck_csp,
     "C3": _c3,
     "C3Ghost": _c3,
+    "C3SPP": _c3,
+    "C3TR": _c3,
     "C3x": _c3,
     "Concat": _concat,
+    "Contract": draw_contract,
     "Conv": _conv,
     "Conv2d": _plain_conv,
+    "ConvTranspose2d": draw_transposed,
     "CrossConv": _bottleneck,
     "DWConv": _conv,
+    "DWConvTranspose2d": draw_transposed,
     "Dropout": draw_identity,
+    "Expand": draw_expand,
     "Focus": _focus,
     "GhostBottleneck": _ghost_bottleneck,
     "GhostConv": _ghost_conv,
     "Hardswish": draw_hardswish,
     "Identity": draw_identity,
     "LeakyReLU": draw_leaky_relu,
-    "MaxPool2d": _max_pool,
+    "MaxPool2d": draw_max_pool,
+    "Mish": draw_mish,
+    "MixConv2d": _mix_conv,
     "ReLU": draw_relu,
+    "ReLU6": draw_relu6,
     "SPP": _spp,
     "SPPF": _sppf,
     "Sequential": _sequential,
     "SiLU": draw_silu,
-    "Upsample": _upsample,
+    "Sum": _sum,
+    "TransformerBlock": _transformer_block,
+    "TransformerLayer": draw_transformer_layer,
+    "Upsample": draw_upsample,
+    "ZeroPad2d": draw_zero_pad,
 }
 """By the class's own name: both training codes use the same names for the same layers."""

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Literal
 from builder.checkpoint import Absent, Checkpoint, Module
 from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
-from builder.graph.canvas import OPSET, Canvas, Feature
+from builder.graph.canvas import ADVICE, MAX_SIDE, OPSET, Canvas, Feature
 from builder.graph.heads import HEADS
-from builder.graph.layers import ADVICE, draw
+from builder.graph.layers import draw
 from builder.graph.metadata import metadata
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
 IR_VERSION = 8
-MAX_SIDE = 8192
 INPUT, OUTPUT = "images", "output0"
 """The names that ultralytics gives to the input and the output."""
 

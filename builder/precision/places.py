@@ -8,6 +8,7 @@ from typing import Any
 _ACTIVATIONS = {
     "Sigmoid", "Mul", "Relu", "LeakyRelu", "HardSigmoid", "HardSwish", "Clip", "Elu",
 }  # fmt: skip
+_LAYOUTS = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def find_places(graph: Any) -> Places:
     """
     makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
     above = [sorted({makers[n] for n in node.input if n in makers}) for node in graph.node]
-    learned = _learned(graph, above)
+    learned = _learned(graph)
     last = _last_below(above, learned)
     decoding = {index for index, reached in enumerate(last) if not reached}
     finals = [index for index in learned if last[index] == {index}]
@@ -40,18 +41,18 @@ def find_places(graph: Any) -> Places:
     return Places(frozenset(head), frozenset(decoding))
 
 
-def _learned(graph: Any, above: list[list[int]]) -> set[int]:
-    """Every convolution but the fixed one that takes the mean of a distribution (DFL)."""
-    outputs = {weight.name: weight.dims[0] for weight in graph.initializer if weight.dims}
-    behind: list[bool] = []
+def _learned(graph: Any) -> set[int]:
+    """Every convolution but the fixed one that takes the mean of a distribution (DFL).
+
+    That one sees a Softmax, at most in another layout. Attention has a Softmax too, but multiplies
+    before the next convolution.
+    """
+    shares: set[str] = set()
     found = set()
     for index, node in enumerate(graph.node):
-        after_softmax = any(
-            behind[up] or graph.node[up].op_type == "Softmax" for up in above[index]
-        )
-        behind.append(after_softmax)
-        fixed = after_softmax and node.op_type == "Conv" and outputs.get(node.input[1]) == 1
-        if node.op_type == "Conv" and not fixed:
+        if node.op_type == "Softmax" or (node.op_type in _LAYOUTS and node.input[0] in shares):
+            shares.update(node.output)
+        if node.op_type == "Conv" and node.input[0] not in shares:
             found.add(index)
     return found
 

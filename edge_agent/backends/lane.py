@@ -121,6 +121,6 @@ class Lane:
 
     def close(self) -> None:
         """Give back everything; the context goes before the memory that it was told of."""
-        self._undo.callback(self._forget)
-        self._context = None
-        self._undo.close()
+        with self._undo:
+            self._forget()
+            self._context = None

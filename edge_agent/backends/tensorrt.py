@@ -90,12 +90,14 @@ class TensorrtBackend:
         """Give back the GPU's memory, the youngest first."""
         if self._driver is None:
             return
-        self._driver.enter()
-        if self._lane is not None:
-            self._lane.close()
-        self._lane = self._engine = self._runtime = None
-        self._driver.close()
-        self._driver = None
+        driver, self._driver = self._driver, None
+        try:
+            driver.enter()
+            if self._lane is not None:
+                self._lane.close()
+        finally:
+            self._lane = self._engine = self._runtime = None
+            driver.close()
 
 
 def load(

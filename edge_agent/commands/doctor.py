@@ -47,7 +47,10 @@ def _device_findings(config: Config) -> list[Finding]:
     findings = [check_folder("data folder", config.layout.data)]
     findings.append(check_folder("run folder", config.layout.run))
     findings.append(check_disk(config.layout.data))
-    findings += [check_camera(camera) for camera in config.cameras]
+    if config.capture.enabled:
+        findings.append(check_folder("capture folder", config.captures, "[capture] folder"))
+    for camera in config.cameras:
+        findings += [check_camera(camera), check_baseline(config, camera)]
     if not config.cameras:
         findings.append(
             Finding("warn", "cameras", "there is none", "add a [[camera]] with id, source, model")
@@ -69,13 +72,13 @@ def check_config(path: Path) -> tuple[Config | None, Finding]:
     return config, Finding("ok", "config", f"{path}: device {config.device.id}, {count}")
 
 
-def check_folder(what: str, path: Path) -> Finding:
+def check_folder(what: str, path: Path, keys: str = "[device] data and run") -> Finding:
     """Whether a folder is there, or can be made, and is writable."""
     place = path
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        return Finding("fail", what, f"{place} is not a folder", "correct [device] data and run")
+        return Finding("fail", what, f"{place} is not a folder", f"correct {keys}")
     if not os.access(place, os.W_OK | os.X_OK):
         who = f"user {os.getuid()}"
         return Finding("fail", what, f"{place} is not writable for {who}", f"chown it to {who}")
@@ -136,6 +139,24 @@ def check_page(config: Config) -> list[Finding]:
     except OutpostError as error:
         return [Finding("fail", "page", str(error), "correct [page]")]
     return [Finding("ok", "page", f"http://{address}/" + (" with a token" if token else ""))]
+
+
+def check_baseline(config: Config, camera: Camera) -> Finding:
+    """Whether the input check knows this camera, or only the bundle's reference picture."""
+    from edge_agent.gate.baseline import Baseline
+
+    what, step = f"gate of {camera.id}", f"edge-agent calibrate -c {config.path}"
+    if not config.gate.enabled:
+        return Finding("warn", what, "is off", "set [gate] enabled = true")
+    try:
+        baseline = Baseline.read(config.layout.baseline(camera.id))
+    except OutpostError as error:
+        return Finding("fail", what, str(error), step)
+    if baseline is None:
+        why = "the camera was not calibrated: only SSIM and a frozen picture are judged"
+        return Finding("warn", what, why, f"{step} --camera {camera.id} --minutes 10")
+    names = ", ".join(f"{one.name} ({one.taken[:10]})" for one in baseline.references)
+    return Finding("ok", what, f"calibrated: {names}")
 
 
 def check_journal(config: Config) -> list[Finding]:

@@ -64,14 +64,16 @@ model = "defects"
                                    # live sources, 0 (never) for recordings
 # restarts_per_hour = 60           # at most, in the long run
 
-# The input check against the bundle's reference picture.
+# The input check: against the bundle's reference picture, or what calibrate learnt of the camera.
 [gate]
 # enabled = true
-# action = "skip"                  # or "flag": report, but let the model judge
-# ssim_min = 0.6                   # learnt from the bundle's profile when absent
+# action = "skip"                  # or "flag": report, but let the model judge; "pass": only count
+# ssim_min = 0.6                   # learnt when absent, see: edge-agent calibrate -c {path}
 # width = 160                      # pixels to which frames are reduced for the check
 # raise_after = 5                  # bad frames in a row that raise the alarm
 # clear_after = 10                 # good frames in a row that clear it
+# [gate.checks]                    # the same per check: schema, freeze, displacement, exposure,
+# blur = "flag"                    # blur, occlusion, noise, ssim, rate
 
 # The outputs' distribution against the bundle's profile.
 [drift]
@@ -90,6 +92,27 @@ model = "defects"
 # token_file = "page.token"        # make one: (umask 077; openssl rand -hex 16 > page.token)
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
+
+# Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
+[capture]
+# enabled = false                  # pictures may show people: switch it on knowingly
+# folder = ""                      # <data>/captures when empty
+# reasons = ["baseline", "check", "disagreement", "rare", "uncertain"]
+# near = 0.05                      # a score this close to the threshold is uncertain
+# baseline_per_hour = 1.0          # frames per hour and camera at random moments
+# seed = 0                         # of those moments
+# rare_share = 0.01                # a class in fewer of the last frames than this is rare
+# rare_history = 100000            # those last frames
+# spacing_s = 10.0                 # between two of one camera and reason
+# per_minute = 6
+# per_day = 500
+# reason_share = 0.5               # most of a day that one reason may take
+# max_mb = 500.0                   # the oldest of the most plentiful reason goes first
+# reserve_mb = 500.0               # free space on the disk that is never touched
+# format = "jpeg"                  # or "png", lossless
+# quality = 92                     # of JPEG
+# [capture.masks]                  # blackened before anything is written; shares of the picture:
+# cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

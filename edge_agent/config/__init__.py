@@ -1,5 +1,6 @@
 """agent.toml: one configuration for agent and updater, one file per group of sections."""
 
+from edge_agent.config.capture import Capture
 from edge_agent.config.device import Device, Mqtt, Repository
 from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
@@ -10,6 +11,7 @@ from edge_agent.config.page import Address, Page
 __all__ = [
     "Address",
     "Camera",
+    "Capture",
     "Config",
     "Device",
     "Drift",

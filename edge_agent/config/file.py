@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_agent.checked import Fields
+from edge_agent.checked import Fields, nearest
+from edge_agent.config.capture import Capture, parse_capture
 from edge_agent.config.device import (
     Device,
     Mqtt,
@@ -56,6 +57,12 @@ class Config:
     metrics: Metrics
     selftest: SelfTest
     page: Page
+    capture: Capture
+
+    @property
+    def captures(self) -> Path:
+        """The folder of kept frames."""
+        return self.capture.folder or self.layout.captures
 
     @property
     def layout(self) -> Layout:
@@ -104,6 +111,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         metrics=parse_metrics(fields.table("metrics", optional=True)),
         selftest=parse_selftest(fields.table("selftest", optional=True)),
         page=parse_page(fields.table("page", optional=True), folder),
+        capture=parse_capture(fields.table("capture", optional=True), folder),
     )
     _check_names(fields, config)
     fields.close()
@@ -121,4 +129,11 @@ def _check_names(fields: Fields, config: Config) -> None:
         if camera.model and camera.model not in names:
             fields.fault(
                 f"camera[{index}].model", f'"{camera.model}" is not a [[model]]: {", ".join(names)}'
+            )
+    # A mask under a misspelt name would hide nothing.
+    cameras = [camera.id for camera in config.cameras]
+    for name in config.capture.masks:
+        if name not in cameras:
+            fields.fault(
+                f"capture.masks.{name}", f"there is no camera of this id{nearest(name, cameras)}"
             )

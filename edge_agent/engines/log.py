@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 SHOWN = 3
@@ -16,13 +17,13 @@ def error_log(trt: Any) -> Any:
 
         def __init__(self) -> None:
             base.__init__(self)
-            self.errors: list[str] = []
+            self.errors: deque[str] = deque(maxlen=SHOWN)  # an agent runs for months
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (base.ERROR, base.INTERNAL_ERROR):
                 self.errors.append(" ".join(message.split())[:300])
 
         def reason(self) -> str:
-            return "; ".join(self.errors[-SHOWN:]) or "it gives no reason"
+            return "; ".join(self.errors) or "it gives no reason"
 
     return Log()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent import __version__
 from edge_agent.config import Config
@@ -49,6 +49,10 @@ JOIN_S = 0.7
 log = logging.getLogger(__name__)
 
 
+Counter = Callable[[], Mapping[str, int | float]]
+"""More numbers for ``up/metrics/system``: named counts since the start."""
+
+
 class Agent:
     """Runs until `stop`, or until every camera's source has come to its end."""
 
@@ -61,6 +65,7 @@ class Agent:
         telemetry: Telemetry,
         outbox: Outbox,
         reporter: Reporter | None,
+        counters: Sequence[Counter] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -69,6 +74,7 @@ class Agent:
         self._telemetry = telemetry
         self._outbox = outbox
         self._reporter = reporter
+        self._counters = tuple(counters)
         self._clock = clock
         self._stopping = False
         self._system = SystemReader(config.layout.data)
@@ -248,7 +254,11 @@ class Agent:
     def _send_system(self) -> None:
         now = self._clock()
         frames = sum((runtime.frames for runtime in self._runtimes), FrameCounts())
-        totals = frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
+        totals: dict[str, int | float] = dict(
+            frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
+        )
+        for counter in self._counters:
+            totals |= counter()
         try:
             totals |= {
                 "outbox_waiting": len(self._outbox),

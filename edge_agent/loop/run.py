@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,10 +30,15 @@ from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
 
 if TYPE_CHECKING:
+    from edge_agent.captures.recorder import Recorder
     from edge_agent.page import LivePage
 
 GOODBYE_S = 0.9
+LAST_CAPTURES_S = 0.5
 log = logging.getLogger(__name__)
+
+Listeners = Callable[[str], Sequence[Listener]]
+"""Those who look at the frames of a camera, by its id."""
 
 
 def run(
@@ -70,7 +75,10 @@ def run(
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)
-        runtimes = _runtimes(config, bundle, journal, inbox, seen)
+        recorder = _recorder(config, telemetry.boot, inbox)
+        if recorder is not None:
+            stack.callback(recorder.close, LAST_CAPTURES_S)
+        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder))
         agent = Agent(
             config,
             runtimes,
@@ -78,6 +86,7 @@ def run(
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
+            counters=() if recorder is None else (recorder.totals,),
         )
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
@@ -116,12 +125,27 @@ def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Report
     return None if journal is None else Reporter(names, journal, outbox)
 
 
+def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
+    """What keeps hard frames; None, and not even imported, when ``[capture]`` is off."""
+    if not config.capture.enabled:
+        return None
+    from edge_agent.captures.recorder import open_recorder
+
+    return open_recorder(config, boot, inbox.put)
+
+
+def _listeners(everywhere: Sequence[Listener], recorder: Recorder | None) -> Listeners:
+    if recorder is None:
+        return lambda camera: everywhere
+    return lambda camera: [*everywhere, recorder.listener(camera)]
+
+
 def _runtimes(
     config: Config,
     bundle: Path | None,
     journal: Journal | None,
     inbox: Inbox,
-    listeners: Sequence[Listener],
+    listeners: Listeners,
 ) -> list[ModelRuntime]:
     if bundle is not None:
         return [_fixed(config, bundle, inbox, listeners)]
@@ -129,11 +153,7 @@ def _runtimes(
 
 
 def _followed(
-    config: Config,
-    model: Model,
-    journal: Journal | None,
-    inbox: Inbox,
-    listeners: Sequence[Listener],
+    config: Config, model: Model, journal: Journal | None, inbox: Inbox, listeners: Listeners
 ) -> ModelRuntime:
     def load(digest: str) -> Loaded:
         return load_release(config, model, config.layout.release(model.name, digest), digest)
@@ -145,23 +165,17 @@ def _followed(
     return _runtime(config, model, follower, inbox, listeners)
 
 
-def _fixed(
-    config: Config, bundle: Path, inbox: Inbox, listeners: Sequence[Listener]
-) -> ModelRuntime:
+def _fixed(config: Config, bundle: Path, inbox: Inbox, listeners: Listeners) -> ModelRuntime:
     if len(config.models) != 1:
         names = ", ".join(model.name for model in config.models)
         raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
     model = config.models[0]
-    release = FixedRelease(lambda: load_release(config, model, bundle))
-    return _runtime(config, model, release, inbox, listeners)
+    releases = FixedRelease(lambda: load_release(config, model, bundle))
+    return _runtime(config, model, releases, inbox, listeners)
 
 
 def _runtime(
-    config: Config,
-    model: Model,
-    releases: Releases,
-    inbox: Inbox,
-    listeners: Sequence[Listener],
+    config: Config, model: Model, releases: Releases, inbox: Inbox, listeners: Listeners
 ) -> ModelRuntime:
     holder = releases.holder
     cameras = []
@@ -173,7 +187,7 @@ def _runtime(
                 holder,
                 inbox.put,
                 detections=config.metrics.detections,
-                listeners=listeners,
+                listeners=listeners(camera.id),
             )
             cameras.append(CameraWorker(camera, judge, holder.wait, inbox.put))
     return ModelRuntime(model.name, releases, cameras)

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import agent
 from benchmarks.__main__ import render
+from benchmarks.captures import capture_us
 from benchmarks.eyes import ssim_full_ms
 from benchmarks.process import live
 from benchmarks.rows import Row
@@ -25,6 +26,13 @@ def test_agent_rows(bundle, tmp_path, monkeypatch):
         row = row_of(bundle, tmp_path / name, rounds=1)
         assert row.value > 0
         assert (row.ratio is not None) == (row.name == "agent_fps")
+
+
+def test_capture_rows(bundle, tmp_path):
+    """A frame that is kept costs the camera more than one that is not."""
+    idle, taken = capture_us(bundle, tmp_path, rounds=2)
+    assert 0 < idle.value < taken.value
+    assert len(list((tmp_path / "captures").glob("*.jpg"))) == 2
 
 
 def test_ssim_row_checks_the_peer():

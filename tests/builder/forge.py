@@ -194,6 +194,47 @@ def sequence(kind: str, parts: list[Any]) -> New:
     return module(f"torch.nn.modules.container.{kind}", children)
 
 
+def pool(**changes: Any) -> New:
+    """Return a MaxPool2d of two by two pixels."""
+    settings = {"kernel_size": 2, "stride": changes.get("kernel_size", 2), "padding": 0}
+    return module("torch.nn.modules.pooling.MaxPool2d", **settings | {"dilation": 1} | changes)
+
+
+def transposed(channels: int, *, groups: int = 1, stride: int = 2) -> New:
+    """Return a ConvTranspose2d that sees `channels` and gives two."""
+    return module(
+        "torch.nn.modules.conv.ConvTranspose2d", weight=Tensor(np.ones((channels, 2, 2, 2), "<f4")),
+        groups=groups, stride=stride, padding=0, dilation=1, output_padding=0,
+    )  # fmt: skip
+
+
+def attention(channels: int = 3, **changes: Any) -> New:
+    """Return a TransformerLayer with one head over three channels, its linear layers `channels`."""
+    linear = module("torch.nn.modules.linear.Linear", weight=Tensor(np.eye(channels, dtype="<f4")))
+    inner = module(
+        "torch.nn.modules.activation.MultiheadAttention", {"out_proj": linear},
+        in_proj_weight=Tensor(np.ones((9, 3), "<f4")), **{"num_heads": 1} | changes,
+    )  # fmt: skip
+    parts = dict.fromkeys(("q", "k", "v", "fc1", "fc2"), linear)
+    return module("models.common.TransformerLayer", {"ma": inner, **parts})
+
+
+def odd_layers() -> list[New]:
+    """Return layers that few YOLOv5 have, from a picture to 8 channels at an eighth of its size."""
+    padding, steps = (0, 1, 0, 1), Call(Global("__builtin__", "xrange"), (0, 0, 1))
+    return [
+        pool(),
+        attention(),
+        module("torch.nn.modules.padding.ZeroPad2d", padding=padding),
+        pool(stride=1),
+        module("models.common.Contract", gain=2),
+        module("models.common.Expand", gain=2),
+        transposed(3),
+        module("models.experimental.Sum", weight=False, iter=steps),
+        conv(2, 8, 3, 8),
+    ]
+
+
 def head(channels: int, classes: int, **changes: Any) -> New:
     """Return the head of YOLOv5u for one level of stride 8 that comes from layer 1."""
     bins = np.arange(16, dtype="<f4").reshape(1, 16, 1, 1)

@@ -19,6 +19,7 @@ os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true")
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules import linear
 from ultralytics.nn.modules import Conv
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
@@ -38,16 +39,27 @@ def build(description: str | dict[str, Any], classes: int = 3) -> nn.Module:
         model = DetectionModel(description, nc=classes, verbose=False).eval()
     finally:
         Conv.default_act = activation
+    settle(model)
+    model.names = {index: f"class{index}" for index in range(classes)}
+    return model
+
+
+def settle(model: nn.Module) -> None:
+    """Give a network what training would: nothing stays at zero, attention is not even."""
+    torch.manual_seed(9)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
-        elif isinstance(module, nn.Conv2d) and module.bias is not None:
+        elif isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
             nn.init.normal_(module.bias)
-    model.names = {index: f"class{index}" for index in range(classes)}
-    return model
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        elif isinstance(module, nn.MultiheadAttention):
+            nn.init.normal_(module.in_proj_weight, std=4 * module.embed_dim**-0.5)
+            nn.init.normal_(module.in_proj_bias)
 
 
 def save(model: nn.Module, path: Path, dtype: torch.dtype = torch.float16) -> Path:
@@ -135,13 +147,24 @@ def with_anchors(model: nn.Module, *, anchors_per_level: int, old: bool) -> nn.M
     return model
 
 
+class _LinearWithBias(nn.Linear):
+    """The last layer of attention, as PyTorch called it up to 1.8."""
+
+
+_LinearWithBias.__module__ = "torch.nn.modules.linear"
+ABSENT_BEFORE_2021 = (
+    "recompute_scale_factor", "inplace", "_is_full_backward_hook", "batch_first",
+)  # fmt: skip
+
+
 @contextmanager
 def original_repository(model: nn.Module, *, old: bool = False) -> Iterator[nn.Module]:
     """Give a copy of `model` whose classes are those of the original code, while it is saved.
 
     `old` takes away the attributes that PyTorch and the original code had not yet before 2021.
     """
-    homes = {name: ModuleType(name) for name in ("models", "models.common", "models.yolo")}
+    names = ("models", "models.common", "models.experimental", "models.yolo")
+    homes = {name: ModuleType(name) for name in names}
     known = {name: sys.modules.get(name) for name in homes}
     model = copy.deepcopy(model)
     for part in model.modules():
@@ -153,14 +176,18 @@ def original_repository(model: nn.Module, *, old: bool = False) -> Iterator[nn.M
             if name not in classes:
                 classes[name] = type(name, (kind,), {"__module__": home, "__qualname__": name})
             part.__class__ = classes[name]
+        elif kind.__module__ in homes:
+            setattr(homes[kind.__module__], kind.__name__, kind)
         if old:
-            for attribute in ("recompute_scale_factor", "inplace", "_is_full_backward_hook"):
+            for attribute in ABSENT_BEFORE_2021:
                 part.__dict__.pop(attribute, None)
-    homes["models.yolo"].Detect = Detect
+            if isinstance(part, nn.MultiheadAttention):
+                part.out_proj.__class__ = linear._LinearWithBias = _LinearWithBias
     sys.modules.update(homes)
     try:
         yield model
     finally:
+        vars(linear).pop("_LinearWithBias", None)
         for name, before in known.items():
             sys.modules.pop(name)
             if before is not None:

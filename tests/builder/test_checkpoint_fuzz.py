@@ -24,7 +24,17 @@ from builder.checkpoint.machine import INSTRUCTIONS, Machine
 from builder.checkpoint.refusal import Refusal
 from builder.errors import CheckpointError, GraphError
 from builder.graph import write_onnx
-from tests.builder.forge import Dump, New, Raw, Tensor, dump, network, write_archive
+from tests.builder.forge import (
+    Dump,
+    New,
+    Raw,
+    Tensor,
+    dump,
+    head,
+    network,
+    odd_layers,
+    write_archive,
+)
 from tests.builder.hostile import CODE, bare
 
 EXAMPLES = int(os.environ.get("OUTPOST_FUZZ", "60"))
@@ -76,7 +86,7 @@ NAMES = [
     b"ctorch.nn.modules.conv\nConv2d\n", b"ccollections\nOrderedDict\n", b"cbuiltins\nset\n",
     b"ctorch._utils\n_rebuild_tensor_v2\n", b"cnumpy.core.multiarray\n_reconstruct\n",
     b"cnumpy\ndtype\n", b"c_codecs\nencode\n", b"ctorch\nSize\n", b"cpathlib\nPosixPath\n",
-    b"ctypes\nSimpleNamespace\n", b"ctorch\nFloatStorage\n",
+    b"ctypes\nSimpleNamespace\n", b"ctorch\nFloatStorage\n", b"c__builtin__\nxrange\n",
 ]  # fmt: skip
 VALUES = [b"N", b"\x88", b")", b"]", b"}", b"(", b"K\x03", b"X\x01\x00\x00\x00x", b"q\x00",
           b"h\x00", b"\x8a\x01\x05", b"G\x7f\xf0\x00\x00\x00\x00\x00\x00"]  # fmt: skip
@@ -148,10 +158,10 @@ def parts(part: Any) -> list[New]:
 
 
 @SOME
-@given(st.integers(0, 40), st.integers(0, 40), plain, st.booleans())
-def test_any_value_of_any_attribute(tmp_path, which, attribute, value, remove):
+@given(st.integers(0, 60), st.integers(0, 40), plain, st.booleans(), st.booleans())
+def test_any_value_of_any_attribute(tmp_path, which, attribute, value, remove, odd):
     """One attribute of one part is something else, or gone: named, not met by a traceback."""
-    model = network()
+    model = network(odd_layers(), last=head(8, 2, f=[8])) if odd else network()
     part = parts(model)[which % len(parts(model))]
     holders = [part.state, part.state["_parameters"], part.state["_modules"]]
     places = [(holder, key) for holder in holders for key in holder]
@@ -161,6 +171,12 @@ def test_any_value_of_any_attribute(tmp_path, which, attribute, value, remove):
     else:
         holder[key] = value
     answer(write_archive(tmp_path / "best.pt", dump({"model": model})))
+
+
+def test_odd_layers_are_taken(tmp_path):
+    """What the test above changes is honest to begin with."""
+    model = network(odd_layers(), last=head(8, 2, f=[8]))
+    assert answer(write_archive(tmp_path / "best.pt", dump({"model": model}))) == "taken"
 
 
 @SOME

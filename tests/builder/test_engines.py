@@ -41,9 +41,8 @@ def test_every_variant_for_every_capability(three):
 
 def test_the_card_says_what_it_is_for(three):
     """A person can read which engine is which."""
-    (one,) = compile_variants(
-        Bundle(three.root, three.manifest), EngineOptions("trt-rtx", ("8.0",)), Silent()
-    )[:1]
+    options = EngineOptions("trt-rtx", ("8.0",), variants=("fp32",))
+    (one,) = compile_variants(Bundle(three.root, three.manifest), options, Silent())
     card = json.loads(one.path.with_name("engine.json").read_text())
     assert card["variant"] == "fp32"
     assert card["key"]["capability"] == "8.0"
@@ -60,6 +59,19 @@ def test_the_command(three):
     found = json.loads(done.stdout)["engines"]
     assert [one["variant"] for one in found] == ["fp32", "fp16", "int8"]
     assert all(one["path"].startswith("engines/") for one in found)
+
+
+def test_one_variant_only(three):
+    """Where another cannot be compiled, as attention in float32 for Turing; else a list."""
+    from builder.cli_engine import compile_command
+
+    arguments = [str(three.root), "--engine", "trt-rtx", "--compute-capability", "7.5"]
+    done = CliRunner().invoke(compile_command, [*arguments, "--variant", "fp16", "--json"])
+    assert done.exit_code == 0, done.output
+    assert [one["variant"] for one in json.loads(done.stdout)["engines"]] == ["fp16"]
+    options = EngineOptions("trt-rtx", ("7.5",), variants=("int4",))
+    with pytest.raises(UsageError, match="no variant 'int4' for a GPU; there are fp32, fp16, int8"):
+        compile_variants(three, options, Silent())
 
 
 def test_a_capability_that_no_module_has(three):

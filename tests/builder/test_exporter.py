@@ -35,7 +35,7 @@ def test_another_detector_becomes_a_proven_bundle(eight, frames, tmp_path, capsy
     build += ["--reference-data", str(frames), "--prove", "require"]
     assert main(build) == 5
     assert "block.C2f; it knows" in (message := capsys.readouterr().err.splitlines()[-1])
-    assert message.endswith("or build with --exporter ultralytics")
+    assert message.endswith("of the ultralytics package with --exporter ultralytics")
     assert main([*build, *USE, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["reference"] == "pytorch"
     bundle = Bundle.open(tmp_path / "b")

@@ -15,6 +15,7 @@ from tests.builder.forge import (
     New,
     Raw,
     Tensor,
+    attention,
     conv,
     conv2d,
     dump,
@@ -22,7 +23,9 @@ from tests.builder.forge import (
     head,
     module,
     network,
+    pool,
     sequence,
+    transposed,
     write_archive,
 )
 from tests.builder.parity import difference, infer
@@ -126,8 +129,8 @@ def layer(kind: str, **changes) -> New:
     return module(kind, changes.pop("children", {}), **changes)
 
 
-POOL = "torch.nn.modules.pooling.MaxPool2d"
 UPSAMPLE = "torch.nn.modules.upsampling.Upsample"
+PADDING = "torch.nn.modules.padding"
 
 
 @pytest.mark.parametrize(
@@ -138,9 +141,28 @@ UPSAMPLE = "torch.nn.modules.upsampling.Upsample"
         (conv(1, 5), r"model\.0\.conv: weights for 1 x 1 channels meet 3 channels"),
         (conv(3, 5, 3, 2), "the head expects levels of .*, but gets"),
         (layer("models.common.Conv"), "has no part 'conv'"),
-        (layer(UPSAMPLE, scale_factor=2.0, mode="bilinear"), "upsamples in mode bilinear by 2"),
+        (layer(UPSAMPLE, scale_factor=2.0, mode="bicubic"), "upsamples in mode bicubic by 2"),
+        (layer(UPSAMPLE, scale_factor=1.5, mode="bilinear"), "upsamples in mode bilinear by 1.5"),
         (layer(UPSAMPLE, scale_factor=None, mode="nearest"), "scale_factor = None, not a number"),
-        (layer(POOL, kernel_size=2, stride=2, padding=0, dilation=1), "changes the size"),
+        (pool(kernel_size=2, ceil_mode=True), "windows beyond the edge"),
+        (pool(kernel_size=3, dilation=2), "a pooling with gaps"),
+        (pool(kernel_size=2, padding=2), r"pools \(2, 2\) by \(2, 2\) with \(2, 2\) around"),
+        (pool(kernel_size=65), "gives a map of 0 x 0 pixels"),
+        (
+            layer(f"{PADDING}.ZeroPad2d", padding=(0, -1, 0, 1)),
+            "pads by a tuple, not by four numbers",
+        ),
+        (layer(f"{PADDING}.ZeroPad2d", padding=(2**14,) * 4), "map of 32832 x 32832"),
+        (layer("models.common.Contract", gain=3), "squares of 3 in 64 x 64 pixels"),
+        (layer("models.common.Expand", gain=2), "squares of 2 from 3 channels"),
+        (transposed(4), "weights for 4 channels in 1 groups meet 3 channels"),
+        (transposed(3, groups=2), "weights for 3 channels in 2 groups meet 3 channels"),
+        (transposed(3, stride=0), r"transposed convolution with \(0, 0\) strides"),
+        (layer("models.experimental.Sum", weight=False, iter=2), "adds other than the 1 feature"),
+        (attention(num_heads=2), "3 channels for 2 heads"),
+        (attention(channels=4), r"Linear has weights of \(4, 4\) for 3 channels"),
+        (attention(bias_k=Tensor(np.ones((1, 1, 3), "<f4"))), "a learned key and value"),
+        (attention(batch_first=True), "other settings than YOLOv5's"),
         (layer("models.common.Concat", d=2), "joins along dimension 2"),
     ],
 )

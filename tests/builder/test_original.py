@@ -40,6 +40,13 @@ GHOST = {
     ],
     "head": [[[5], 1, "Detect", ["nc"]]],
 }  # fmt: skip
+TRANSFORMER = GHOST | {
+    "backbone": [
+        [-1, 1, "Focus", [64, 3]], [-1, 1, "Conv", [128, 3, 4, 1]], [-1, 1, "SPP", [128, [5, 9]]],
+        [-1, 1, "C3TR", [128, False]],
+    ],
+    "head": [[[3], 1, "Detect", ["nc"]]],
+}  # fmt: skip
 
 
 def images(height: int, width: int) -> np.ndarray:
@@ -69,8 +76,14 @@ def test_the_recorded_output_through_the_worker():
 
 @pytest.mark.parametrize(
     ("description", "old"),
-    [(V3, True), ("yolov5n.yaml", True), ("yolov5n-p6.yaml", False), (GHOST, False)],
-    ids=["v3", "v5", "v7-p6", "ghost"],
+    [
+        (V3, True),
+        ("yolov5n.yaml", True),
+        (TRANSFORMER, True),
+        ("yolov5n-p6.yaml", False),
+        (GHOST, False),
+    ],
+    ids=["v3", "v5", "v5-transformer", "v7-p6", "ghost"],
 )
 def test_releases_of_the_original_code(tmp_path, description, old):
     """Focus, BottleneckCSP, SPP, pixel anchors, names in a list, four levels: one output."""

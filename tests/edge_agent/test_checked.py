@@ -68,6 +68,7 @@ def test_getters_always_give_their_type(value):
     assert type(fields.boolean("x")) is bool
     assert type(fields.texts("x")) is tuple
     assert type(fields.numbers("x")) is tuple
+    assert type(fields.number_lists("x")) is tuple
     assert type(fields.rows("x", width=2)) is tuple
     assert isinstance(fields.table("x"), Fields)
     assert type(fields.tables("x")) is list

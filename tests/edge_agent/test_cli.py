@@ -19,8 +19,11 @@ from edge_agent.health import Health, ModelHealth, Window
 from tests.brokers import free_port
 from tests.bundles import make_bundle, write_frames
 from tests.devices import Device
+from tests.edge_agent.gate.scene import baseline
 
-COMMANDS = ("run", "detect", "doctor", "init", "status")
+COMMANDS = (
+    "run", "calibrate", "detect", "doctor", "init", "status", "captures", "quality",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +37,9 @@ def outcome(argv, capsys):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["quality", "--help"]]
+)
 def test_help_is_quick_and_imports_nothing_heavy(arguments):
     """Half a second on a quiet machine; three here, where tests run side by side."""
     code = (
@@ -80,6 +85,9 @@ def test_a_config_error_names_every_fault_and_the_nearest_key(tmp_path, capsys):
         (["detect", "nowhere", "picture.png"], 4, "nowhere/manifest.json"),
         (["detect", "{bundle}"], 2, "Missing argument 'IMAGES...'"),
         (["detect", "{bundle}", "no.png"], 6, "no.png"),
+        (["quality", "no.png", "--reference", "none.png"], 6, "none.png: no such file"),
+        (["quality", "no.png", "--reference", "x", "--metric", "sim"], 2, 'did you mean "ssim"'),
+        (["quality", "no.png"], 2, "Missing option '--reference'"),
         (["launch"], 2, "see `edge-agent --help`"),
     ],
 )
@@ -175,10 +183,19 @@ def test_doctor_is_content_with_a_healthy_device(tmp_path, capsys, bundle, share
     device = Device(tmp_path, url=shared_broker.url, device="doctor-1")
     digest = device.add(bundle)
     device.commit(digest)
+    baseline().write(device.layout.baseline("top"))
     code, out, _ = outcome(["doctor", "-c", device.config_path, "--json"], capsys)
     found = levels(out)
     assert code == 0 and set(found.values()) == {"ok"}, out
     assert {"config", "disk", "camera top", "broker", "broker round trip", "provider"} <= set(found)
+
+
+def test_doctor_looks_at_the_capture_folder(tmp_path, capsys):
+    """When frames are to be kept; its disk may be another one."""
+    (tmp_path / "file").write_text("")
+    device = Device(tmp_path, more=f'[capture]\nenabled = true\nfolder = "{tmp_path}/file"\n')
+    _, out, _ = outcome(["doctor", "-c", device.config_path, "--json"], capsys)
+    assert levels(out)["capture folder"] == "fail"
 
 
 def test_doctor_names_each_trouble_and_the_next_step(tmp_path, capsys, bundle):

@@ -80,6 +80,63 @@ def test_a_class_may_have_a_threshold_of_its_own(tmp_path):
     assert load(written(tmp_path, text)).model("defects").thresholds == {"deep scratch": 0.4}
 
 
+class TestCapture:
+    """``[capture]``: off unless asked for, and never a mask that hides nothing."""
+
+    def test_it_is_off_and_has_a_folder_of_its_own(self, tmp_path):
+        """Below the data folder; elsewhere when it says so."""
+        config = load(written(tmp_path, GOOD))
+        assert not config.capture.enabled
+        assert config.captures == tmp_path / "data" / "captures"
+        text = GOOD + '[capture]\nfolder = "card/hard"\n'
+        assert load(written(tmp_path, text)).captures == tmp_path / "card" / "hard"
+
+    def test_masks_are_polygons(self, tmp_path):
+        """A rectangle is the polygon of its corners."""
+        text = GOOD + "[capture.masks]\ncam-1 = [[0, 0, 0.5, 1], [0, 0, 1, 0, 0.5, 0.5]]\n"
+        rectangle, triangle = load(written(tmp_path, text)).capture.masks["cam-1"]
+        assert rectangle == ((0, 0), (0.5, 0), (0.5, 1), (0, 1))
+        assert triangle == ((0, 0), (1, 0), (0.5, 0.5))
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ('reasons = ["chek"]', '"chek" is not one of baseline, check'),
+            ('format = "webp"', "capture.format"),
+            ("quality = 101", "capture.quality: 101 is above the most allowed, 100"),
+            ("max_mbb = 1", 'capture.max_mbb: is not a known key; did you mean "max_mb"?'),
+            ("masks.cam1 = [[0, 0, 1, 1]]", 'there is no camera of this id; did you mean "cam-1"'),
+            ("masks.cam-1 = [[0, 0, 320, 180]]", "should be shares of width and height"),
+            ("masks.cam-1 = [[0, 0, 1]]", "should be x0, y0, x1, y1 of a rectangle"),
+            ("masks.cam-1 = [[0.5, 0, 0.5, 1]]", "has no area; it would hide nothing"),
+            ("masks.cam-1 = [0, 0, 1, 1]", "should be a list of finite numbers"),
+            ("masks.cam-1 = 1", "should be a list of lists of numbers"),
+        ],
+    )
+    def test_each_fault_is_named(self, tmp_path, lines, message):
+        """In one line, with the section."""
+        with pytest.raises(ConfigError) as caught:
+            load(written(tmp_path, f"{GOOD}[capture]\n{lines}\n"))
+        assert message in str(caught.value) and "capture." in str(caught.value)
+
+
+def gate_of(tmp_path, text):
+    return load(written(tmp_path, GOOD + "\n[gate]\n" + text)).gate
+
+
+def test_what_a_failed_check_means(tmp_path):
+    """Each check follows the action unless it says otherwise; a slow source is never skipped."""
+    plain = gate_of(tmp_path, "").checks
+    assert plain["rate"] == "flag" and {*plain.values()} == {"skip", "flag"}
+    assert {*gate_of(tmp_path, 'action = "flag"').checks.values()} == {"flag"}
+    checks = gate_of(tmp_path, '[gate.checks]\nblur = "flag"\nnoise = "pass"').checks
+    assert (checks["blur"], checks["noise"], checks["freeze"]) == ("flag", "pass", "skip")
+    with pytest.raises(ConfigError, match=r'gate\.checks\.blurr: is not a check .* "blur"'):
+        gate_of(tmp_path, '[gate.checks]\nblurr = "flag"')
+    with pytest.raises(ConfigError, match=r"gate\.checks\.blur: .* is not one of skip, flag, pass"):
+        gate_of(tmp_path, '[gate.checks]\nblur = "drop"')
+
+
 def test_missing_file_and_no_toml(tmp_path):
     """No file: say how to make one. No TOML: say where it breaks."""
     with pytest.raises(ConfigError, match="edge-agent init"):

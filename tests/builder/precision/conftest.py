@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,3 +24,9 @@ def tensors() -> list[np.ndarray]:
     """Twelve pictures as tensors, seeded."""
     random = np.random.default_rng(3)
     return [random.random((1, 3, 64, 64), dtype=np.float32) for _ in range(12)]
+
+
+@pytest.fixture(scope="package")
+def rtx() -> Any:
+    """TensorRT-RTX, which compiles for GPUs that are not here."""
+    return pytest.importorskip("tensorrt_rtx", reason="the trt-rtx extra is not installed")

@@ -51,9 +51,8 @@ def test_close_for_one_and_for_two_pictures(classic, precision):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_compiles_with_a_range_of_batches(classic, precision):
+def test_compiles_with_a_range_of_batches(rtx, classic, precision):
     """By TensorRT-RTX, for a GPU that is not here."""
-    rtx = pytest.importorskip("tensorrt_rtx", reason="the trt-rtx extra is not installed")
     request = request_for(precision=precision, shape=(1, 3, 64, 64), max_batch=4)
     data = classic[precision].SerializeToString()
     assert compile_engine(rtx, data, request, b"", lambda phase: None).plan

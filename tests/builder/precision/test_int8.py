@@ -26,12 +26,14 @@ def makers(model):
 
 @pytest.mark.parametrize("flavour", ["int8", "int8-cpu"])
 def test_head_is_float(graph, quantized, flavour):
-    """The head's convolutions have float weights, all others int8 behind a DequantizeLinear."""
-    model = quantized[flavour]
-    head = {graph.graph.node[index].name for index in find_places(graph.graph).head}
+    """Head and decoding have float weights, other convolutions int8 behind a DequantizeLinear."""
+    model, places = quantized[flavour], find_places(graph.graph)
+    left = {graph.graph.node[index].name for index in places.head | places.decoding}
     behind = makers(model)
-    for node in (node for node in model.graph.node if node.op_type == "Conv"):
-        assert (behind.get(node.input[1]) is None) == (node.name in head)
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert {node.name in left for node in convolutions} == {True, False}
+    for node in convolutions:
+        assert (behind.get(node.input[1]) is None) == (node.name in left)
 
 
 @pytest.mark.parametrize("flavour", ["int8", "int8-cpu"])
