@@ -92,9 +92,10 @@ class Months:
         self._frames = np.cumsum(frames, 0)
         self._budget = pace.rules.budget(pace.block_s)
         self._frozen = pace.full + RING - 1  # the block at which the baseline is complete
-        self._growing_groups = choose_groups(self._baseline(pace.first, complete=False))
+        self._growing = self._baseline(pace.first, complete=False).per_frame()
+        self._growing_groups = choose_groups(layout, self._growing)
         self._full = self._baseline(min(pace.full, len(counts)), complete=True)
-        self._full_groups = choose_groups(self._full)
+        self._full_groups = choose_groups(layout, self._full.per_frame())
         self._sums, self._runs = self._cusum()
 
     def alarms(self, since: int, until: int) -> Iterator[int]:
@@ -126,7 +127,7 @@ class Months:
         return History(
             self._layout,
             baseline,
-            groups=self._full_groups if complete else self._growing_groups,
+            grouping=self._full.per_frame() if complete else self._growing,
             ring=[self.block(index) for index in range(begin, at + 1)],
             sums=self._sums[at],
             runs=self._runs[at],

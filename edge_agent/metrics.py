@@ -23,6 +23,7 @@ METRICS_SYSTEM = "up/metrics/system"
 METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
 METRICS_CAMERA = "up/metrics/camera"
+METRICS_DRIFT = "up/metrics/drift"
 EVENTS = "up/events"
 REPORTED = "up/reported"
 

@@ -51,7 +51,8 @@ model = "defects"
 queue = 16
 
 [drift]
-min_frames = 100
+spacing_s = 1.0  # a part of the line passes in less
+profile_frames = 20
 
 [metrics]
 window_s = 1.0

@@ -75,11 +75,13 @@ model = "defects"
 # [gate.checks]                    # the same per check: schema, freeze, displacement, exposure,
 # blur = "flag"                    # blur, occlusion, noise, ssim, rate
 
-# The outputs' distribution against the bundle's profile.
+# Each camera against its own past, and the outputs against the bundle's profile.
 [drift]
-# psi_max = 0.25                  # a smaller difference does not matter
-# min_frames = 300                 # frames per verdict
-# correlated_frames = 10           # neighbouring frames that show the same thing
+# false_alarms_per_month = 1.0     # of this device, while nothing changes
+# baseline_hours = 24.0            # what the first baseline covers at least
+# spacing_s = 6.0                  # between frames that count; learnt when absent
+# psi_max = 0.25                  # a smaller difference from the profile does not matter
+# profile_frames = 300             # sampled frames per comparison with the profile
 
 [metrics]
 # window_s = 10.0

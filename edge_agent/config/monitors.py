@@ -9,17 +9,22 @@ from edge_agent.checked import Fields
 
 @dataclass(frozen=True)
 class Drift:
-    """``[drift]``: output distribution against the profile.
+    """``[drift]``: each camera against its own past, and the outputs against the profile.
 
     Attributes:
-        psi_max: population stability index above which a difference matters.
-        min_frames: frames per verdict.
-        correlated_frames: neighbouring frames that show the same thing; so many are one look.
+        false_alarms_per_month: what the device may raise in 30 days while nothing changes.
+        spacing_s: seconds between two frames that count; None learns how long frames resemble each
+            other. Whoever sets it vouches that frames so far apart are independent.
+        baseline_hours: what the first baseline covers at least, so that no shift is missing in it.
+        psi_max: population stability index against the profile above which a difference matters.
+        profile_frames: sampled frames per comparison with the profile.
     """
 
+    false_alarms_per_month: float
+    spacing_s: float | None
+    baseline_hours: float
     psi_max: float
-    min_frames: int
-    correlated_frames: int
+    profile_frames: int
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,13 @@ class Metrics:
 
 def parse_drift(fields: Fields) -> Drift:
     """Read ``[drift]``; faults are noted in ``fields``."""
+    known = fields.has("spacing_s")
     drift = Drift(
+        false_alarms_per_month=fields.number("false_alarms_per_month", 1.0, least=0.01, most=100.0),
+        spacing_s=fields.number("spacing_s", least=0.0, most=86400.0) if known else None,
+        baseline_hours=fields.number("baseline_hours", 24.0, least=0.0, most=720.0),
         psi_max=fields.number("psi_max", 0.25, least=0.0),
-        min_frames=fields.integer("min_frames", 300, least=1),
-        correlated_frames=fields.integer("correlated_frames", 10, least=1),
+        profile_frames=fields.integer("profile_frames", 300, least=10),
     )
     fields.close()
     return drift

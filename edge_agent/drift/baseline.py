@@ -54,6 +54,10 @@ class Baseline:
         counts: Reals = self.counts.sum(0).astype(np.float64)
         return counts
 
+    def per_frame(self) -> Reals:
+        """(size,) counts of all hours together, per frame."""
+        return self.usual() / max(1, self.samples)
+
     def reference(self, frames: npt.NDArray[np.int64]) -> Reals:
         """What windows with so many frames in each hour are compared with.
 

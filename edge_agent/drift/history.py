@@ -96,7 +96,8 @@ class History:
         layout: what is counted.
         baseline: grows until it is complete.
         learnt_s: what the baseline covers.
-        groups: which bins are counted together; empty while the first baseline is gathered.
+        grouping: (size,) counts per frame by which bins are grouped; empty while the first baseline
+            is gathered.
         ring: the blocks after it, oldest first, at most `RING`.
         sums: (2, ordered features) cumulative sums upwards and downwards.
         runs: (2, ordered features) blocks since they were zero.
@@ -106,11 +107,16 @@ class History:
     layout: Layout
     baseline: Baseline
     learnt_s: float = 0.0
-    groups: Groups = field(default_factory=dict)
+    grouping: Reals = field(default_factory=lambda: np.zeros(0))
     ring: list[Block] = field(default_factory=list)
     sums: Reals = field(default_factory=lambda: np.zeros((2, 0)))
     runs: Reals = field(default_factory=lambda: np.zeros((2, 0)))
     standing: Standing = field(default_factory=Standing)
+
+    def __post_init__(self) -> None:
+        self._groups: Groups = {}
+        if not self.learning:
+            self._groups = choose_groups(self.layout, self.grouping)
 
     @classmethod
     def begin(cls, layout: Layout) -> History:
@@ -121,7 +127,7 @@ class History:
     @property
     def learning(self) -> bool:
         """Whether the first baseline is still gathered."""
-        return not self.groups
+        return not self.grouping.size
 
     @property
     def samples(self) -> int:
@@ -133,7 +139,7 @@ class History:
         if self.learning:
             self._learn(block)
             if self.baseline.samples >= FIRST_SAMPLES and self.learnt_s >= rules.baseline_s:
-                self.groups = choose_groups(self.baseline)
+                self._group()
             return None
         self.ring.append(block)
         if len(self.ring) > RING:
@@ -158,6 +164,10 @@ class History:
         self.baseline.add(counts, block.hours)
         self.learnt_s += block.seconds
 
+    def _group(self) -> None:
+        self.grouping = self.baseline.per_frame()
+        self._groups = choose_groups(self.layout, self.grouping)
+
     def _let_go(self, block: Block) -> None:
         """An old block becomes part of what is usual, if nothing is suspected."""
         if self.baseline.complete or self.standing.raised:
@@ -165,7 +175,7 @@ class History:
         self._learn(block)
         if self.baseline.samples >= FULL_SAMPLES and self.learnt_s >= WEEK_S:
             self.baseline.complete = True
-            self.groups = choose_groups(self.baseline)
+            self._group()
 
     def findings(self) -> list[Finding]:
         """The sharpest look at each feature, now."""
@@ -175,7 +185,7 @@ class History:
                 counts, frames = self.window(scale)
                 windows[scale], references[scale] = counts, self.baseline.reference(frames)
         findings = [
-            examine(feature, self.groups, references, windows) for feature in self.layout.features
+            examine(feature, self._groups, references, windows) for feature in self.layout.features
         ]
         if not self.baseline.complete:
             return findings

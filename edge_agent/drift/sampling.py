@@ -112,4 +112,9 @@ class Spacing:
             return
         interval = (now - self._began) / (self._frames - 1)
         slowest = max(tau for tau in taus if tau is not None)
-        self.seconds = max(LEAST_SPACING_S, TIMES * slowest * interval)
+        self.seconds = spacing_from(slowest * interval)
+
+
+def spacing_from(independent_s: float) -> float:
+    """Seconds between frames that count, where tau is so many seconds."""
+    return max(LEAST_SPACING_S, TIMES * independent_s)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.drift.baseline import Baseline
 from edge_agent.drift.contrast import (
     Counts,
     Measured,
@@ -25,7 +24,7 @@ from edge_agent.drift.contrast import (
     likelihood_ratio,
     trend,
 )
-from edge_agent.drift.layout import Feature
+from edge_agent.drift.layout import Feature, Layout
 from edge_agent.drift.scan import SCALES, price
 
 BLOCK = 100
@@ -78,14 +77,18 @@ class Finding:
     blocks: int = 0
 
 
-def choose_groups(baseline: Baseline) -> dict[tuple[str, int], npt.NDArray[np.intp]]:
-    """(feature, length of window) -> which bins are counted together, by the baseline alone."""
-    usual = baseline.usual() / max(1, baseline.samples)
+def choose_groups(layout: Layout, usual: Reals) -> dict[tuple[str, int], npt.NDArray[np.intp]]:
+    """(feature, length of window) -> which bins are counted together, by the baseline alone.
+
+    Args:
+        layout: of the counts.
+        usual: (size,) counts per sampled frame in the baseline.
+    """
     return {
         (feature.name, scale): groups_of(
             usual[feature.place] * (BLOCK * scale), ordered=feature.ordered
         )
-        for feature in baseline.layout.features
+        for feature in layout.features
         for scale in SCALES
     }
 

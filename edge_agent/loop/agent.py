@@ -20,7 +20,6 @@ from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
 from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.metrics import Message, event
-from edge_agent.monitors.drift import DriftVerdict
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import WindowReport
@@ -30,10 +29,12 @@ from edge_agent.telemetry.events import (
     finite_event,
     info_message,
     provider_text,
+    skew_event,
 )
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     camera_message,
+    drift_message,
     frame_totals,
     health_window,
     input_message,
@@ -223,26 +224,35 @@ class Agent:
         )
         self._latency.merge(report.latency)
         self._inferred += report.inferred
-        verdict = loaded.drift.update(report.merged())
+        drifting = self._drift_events(runtime, loaded)
         classes = loaded.bundle.manifest.classes
         messages = [
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
         messages.append(output_message(runtime.name, classes, report, loaded.drift))
-        if verdict is not None:
-            messages += self._drift_events(runtime, verdict)
+        messages += drifting
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 
-    def _drift_events(self, runtime: ModelRuntime, verdict: DriftVerdict) -> list[Message]:
-        """One event when output drift is suspected, one when it is gone."""
-        drifted = bool(verdict.drifted)
-        if drifted == runtime.drifted:
-            return []
-        runtime.drifted = drifted
-        return [drift_event(runtime.name, verdict)]
+    def _drift_events(self, runtime: ModelRuntime, loaded: Loaded) -> list[Message]:
+        """Each camera's verdicts; an event when drift is suspected, and when it is gone."""
+        before = bool(loaded.drift.skew.verdict.differs)
+        judged, skew = loaded.drift.settle()
+        for watch in loaded.drift.cameras.values():
+            if watch.trouble:
+                self._complain(watch.trouble)
+        messages = []
+        for one in judged:
+            messages.append(drift_message(runtime.name, one))
+            if bool(one.before.raised) != bool(one.after.raised):
+                messages.append(drift_event(runtime.name, one))
+        if skew is not None and bool(skew.differs) != before:
+            messages.append(skew_event(runtime.name, skew))
+        if loaded is runtime.current:
+            runtime.drifted = loaded.drift.raised
+        return messages
 
     def _finite_events(self, runtime: ModelRuntime, report: WindowReport) -> list[Message]:
         """One event when outputs are not finite, one when all of a window's are again."""

@@ -14,6 +14,7 @@ from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Letterbox
+from edge_agent.drift.watch import Glance
 from edge_agent.gate import Hysteresis, Verdict
 from edge_agent.loop.lane import SLOTS, Job
 from edge_agent.loop.loaded import Holder, Loaded
@@ -195,6 +196,8 @@ class Judge:
         loaded.window.inferred(
             self._camera.id, verdict, result, size=(width, height), gate_ms=gate_ms
         )
+        if verdict is None or verdict.passed:
+            loaded.drift.look(self._camera.id, _glance(frame, verdict, result))
         self.inferred += 1
         if self._detections:
             reported = loaded.reported(result.detections).tolist()
@@ -262,6 +265,18 @@ class Judge:
             log.error(
                 "camera %s: frame not judged (%s); counted from now on", self._camera.id, kind
             )
+
+
+def _glance(frame: Frame, verdict: Verdict | None, result: Result) -> Glance:
+    height, width = frame.image.shape[:2]
+    return Glance(
+        result.detections,
+        (width, height),
+        verdict.statistics if verdict is not None else None,
+        verdict.ssim if verdict is not None else None,
+        frame.seq,
+        frame.captured_at,
+    )
 
 
 def _detections(camera: str, frame: Frame, boxes: list[list[float]]) -> Message:

@@ -17,12 +17,13 @@ from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
 from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
+from edge_agent.drift.watch import DriftWatch
 from edge_agent.errors import BundleError, SourceError
 from edge_agent.gate import Baseline, Gate, ssim_from_profile
 from edge_agent.gate.measures import Range
+from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
-from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
@@ -48,7 +49,7 @@ class Loaded:
     detector: Detector
     gates: dict[str, Gate]
     window: WindowCounter
-    drift: DriftMonitor
+    drift: DriftWatch
     variant: str
     limit: Limit
     users: int = 0
@@ -109,7 +110,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         detector=detector,
         gates=_gates(config, model, bundle, profile),
         window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
-        drift=DriftMonitor(profile, config.drift),
+        drift=drift_watch(config, model, manifest, profile),
         variant=manifest.variant(model.variant).id,
         limit=limit,
     )

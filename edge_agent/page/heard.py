@@ -93,8 +93,10 @@ class Heard:
             return
         heard = Event(now, kind, str(payload.get("severity", "")), str(payload.get("text", "")))
         self.events = (*self.events[1 - EVENTS_KEPT :], heard)
-        subject = str(payload.get("camera") or payload.get("model") or "")
-        self._latest[subject, kind.partition(".")[0]] = heard
+        family = kind.partition(".")[0]
+        for subject in ("camera", "model"):
+            if subject in payload:
+                self._latest[str(payload[subject]), family] = heard
 
 
 def features(payload: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

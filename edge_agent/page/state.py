@@ -173,7 +173,9 @@ class State:
         return {
             "suspected": runtime.drifted,
             "frames": payload.get("drift_block_frames", 0),
-            "needed": self._config.drift.min_frames,
+            "needed": self._config.drift.profile_frames,
+            "samples": payload.get("drift_samples", 0),
+            "samples_needed": payload.get("drift_samples_needed", 0),
             "features": [
                 {"name": name, "psi": psi, "limit": limit}
                 for name, (psi, limit) in features(payload).items()

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.drift.skew import SkewVerdict
+from edge_agent.drift.verdict import BLOCK
+from edge_agent.drift.watch import Judged
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
 from edge_agent.metrics import INFO, Message, event
-from edge_agent.monitors.drift import DriftVerdict
 
 _WITHOUT = {"failed": ("model.failed", "error"), "held": ("model.held", "warning")}
 
@@ -77,21 +79,47 @@ def finite_event(model: str, nonfinite: int, inferred: int) -> Message:
     return event("output.nonfinite", "error", text, model=model, nonfinite=nonfinite)
 
 
-def drift_event(model: str, verdict: DriftVerdict) -> Message:
-    """``drift.suspected`` or ``drift.cleared``, with PSI per feature as evidence."""
+def drift_event(model: str, judged: Judged) -> Message:
+    """``drift.suspected`` or ``drift.cleared`` of one camera, against its own past."""
+    about = {"model": model, "camera": judged.camera, "against": "baseline"}
+    if not judged.after.raised:
+        text = f"{model}: camera {judged.camera} is as it used to be again"
+        return event("drift.cleared", "info", text, **about)
+    found = [one for one in judged.verdict.findings if one.feature in judged.after.raised]
+    found.sort(key=lambda one: one.rate)
+    named = ", ".join(
+        f"{one.feature} ({one.test} {one.effect:+.2f}, {BLOCK * one.blocks} frames)"
+        for one in found
+    )
+    text = (
+        f"{model}: camera {judged.camera} differs from its own past in {named}; suspect the scene"
+        " or the model"
+    )
+    evidence = {
+        f"{name}_{one.feature}": float(f"{value:.3g}")
+        for one in found
+        for name, value in (("effect", one.effect), ("chance", one.rate))
+    }
+    features = [one.feature for one in found]
+    return event("drift.suspected", "warning", text, features=features, **about, **evidence)
+
+
+def skew_event(model: str, verdict: SkewVerdict) -> Message:
+    """``drift.suspected`` or ``drift.cleared`` against the profile, with PSI as evidence."""
     evidence = {f"psi_{name}": round(value, 4) for name, value in verdict.psi.items()}
-    if not verdict.drifted:
+    about = {"model": model, "against": "profile"}
+    if not verdict.differs:
         text = f"{model}: the outputs are distributed as in the profile again"
-        return event("drift.cleared", "info", text, model=model, **evidence)
+        return event("drift.cleared", "info", text, **about, **evidence)
     named = ", ".join(
         f"{name} {verdict.psi[name]:.2f}, allowed {verdict.limits[name]:.2f}"
-        for name in verdict.drifted
+        for name in verdict.differs
     )
     text = (
         f"{model}: outputs differ from the profile (PSI of {named}, over"
         f" {verdict.frames} frames that the gate passed); suspect the scene or the model"
     )
-    return event("drift.suspected", "warning", text, model=model, **evidence)
+    return event("drift.suspected", "warning", text, **about, **evidence)
 
 
 def info_message(loaded: Mapping[str, Loaded], tags: Mapping[str, Any]) -> Message:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from edge_agent.drift.distances import distances
+from edge_agent.drift.scan import SCALES
+from edge_agent.drift.watch import DriftWatch, Judged
 from edge_agent.health import Window
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import (
     METRICS_CAMERA,
+    METRICS_DRIFT,
     METRICS_INPUT,
     METRICS_OUTPUT,
     METRICS_SYSTEM,
     Message,
     numbers,
 )
-from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import CameraTally, WindowReport
@@ -135,17 +138,20 @@ def camera_message(report: CameraReport) -> Message:
 
 
 def output_message(
-    model: str, classes: tuple[str, ...], report: WindowReport, drift: DriftMonitor
+    model: str, classes: tuple[str, ...], report: WindowReport, drift: DriftWatch
 ) -> Message:
-    """``up/metrics/output``: what the model said in this window, and PSI of the last full block."""
+    """``up/metrics/output``: what the model said in this window, and PSI against the profile."""
     inferred = report.inferred
     values: dict[str, float | int | None] = {
         "inferred": inferred,
         "errors": report.errors,
         "nonfinite": report.nonfinite,
         "detections": report.detections,
-        "drift_block_frames": drift.frames,
+        "drift_block_frames": drift.skew.frames,
     }
+    if drift.cameras:
+        samples, needed = min((one.progress for one in drift.cameras.values()), key=_share)
+        values |= {"drift_samples": samples, "drift_samples_needed": needed}
     if inferred:
         values |= {
             "detections_per_frame": report.detections / inferred,
@@ -156,11 +162,39 @@ def output_message(
             "gate_ms": report.gate_ms / (inferred + report.skipped),
         }
     values |= class_counts(classes, report.reported)
-    if drift.verdict.frames:
-        values["psi_frames"] = drift.verdict.frames
-        values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
-        values |= {f"psi_limit_{name}": value for name, value in drift.verdict.limits.items()}
+    skew = drift.skew.verdict
+    if skew.frames:
+        values["psi_frames"] = skew.frames
+        values |= {f"psi_{name}": value for name, value in skew.psi.items()}
+        values |= {f"psi_limit_{name}": value for name, value in skew.limits.items()}
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
+
+
+def _share(progress: tuple[int, int]) -> tuple[int, float]:
+    """What is least far: a baseline, which needs more, before a verdict."""
+    samples, needed = progress
+    return -needed, samples / needed
+
+
+def drift_message(model: str, judged: Judged) -> Message:
+    """``up/metrics/drift``: what one block of a camera said, against the camera's own past.
+
+    Per feature the rate at which chance begins to look like it, the effect, and distances over the
+    window in which it looked the most unlike.
+    """
+    history = judged.history
+    values: dict[str, float | int | None] = {
+        "samples": history.samples,
+        "baseline_samples": history.baseline.samples,
+        "baseline_complete": int(history.baseline.complete),
+        "raised": int(bool(judged.after.raised)),
+    }
+    for feature, one in zip(history.layout.features, judged.verdict.findings, strict=True):
+        window, _ = history.window(min(one.blocks, len(history.ring)) or SCALES[0])
+        measured = distances(feature, history.baseline, window)
+        values |= {f"{name}_{feature.name}": value for name, value in measured.items()}
+        values |= {f"chance_{feature.name}": one.rate, f"effect_{feature.name}": one.effect}
+    return Message(METRICS_DRIFT, {"model": model, "camera": judged.camera, **_rounded(values)})
 
 
 def class_counts(classes: tuple[str, ...], reported: Counts) -> dict[str, float | int | None]:

@@ -286,7 +286,8 @@ function showDrift() {
   const drift = model() && model().drift;
   if (!drift) return;
   const worst = drift.features.slice().sort((a, b) => b.psi / b.limit - a.psi / a.limit)[0];
-  const gathered = `${drift.frames} of ${drift.needed} frames for the next verdict`;
+  const own = drift.samples_needed ? `; ${drift.samples} of ${drift.samples_needed} to judge the camera by its own past` : "";
+  const gathered = `${drift.frames} of ${drift.needed} frames for the next verdict${own}`;
   const most = Math.max(0.1, ...drift.series.map((one) => Math.max(one[2], one[3]) * 1.2));
   // Verdicts are rare, so this line has one step per verdict instead of a time axis.
   const step = SPAN_S / Math.max(1, drift.series.length - 1);

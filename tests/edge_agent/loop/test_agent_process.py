@@ -254,7 +254,7 @@ def test_drift_is_one_event_and_is_not_blamed_on_the_gate(tmp_path, bundles, sha
         url=shared_broker.url,
         device="drift-1",
         source=f"dir:{folder}?fps=100&loop=1",
-        more="[drift]\nmin_frames = 60\ncorrelated_frames = 1\npsi_max = 1.0\n",
+        more="[drift]\nspacing_s = 0\nprofile_frames = 60\npsi_max = 1.0\n",
     )
     device.commit(device.add(bundles["v1"]))
     named = "psi_detections_per_frame"

@@ -179,7 +179,7 @@ def test_drift(serve, browser, tmp_path):
     folder.mkdir()
     for number in range(12):
         cv2.imwrite(str(folder / f"{number:02d}.png"), frame(number, squares=3))
-    settings = "[drift]\nmin_frames = 60\ncorrelated_frames = 1\npsi_max = 1.0\n"
+    settings = "[drift]\nspacing_s = 0\nprofile_frames = 60\npsi_max = 1.0\n"
     _, url = serve(source=f"dir:{folder}?fps=100&loop=1", more=settings)
     tab = browser.open(url)
     says(tab, "tiny: outputs differ from the profile (PSI of", "warning")
