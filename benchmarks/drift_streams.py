@@ -15,13 +15,12 @@ from scipy import signal, stats
 
 from edge_agent.drift.layout import BOX_FEATURES, Layout
 from edge_agent.drift.verdict import BLOCK
-from edge_agent.monitors.histogram import CLASS_FEATURE, EDGES
+from edge_agent.monitors.histogram import CLASS_FEATURE
 
 CLASSES = (0.4, 0.3, 0.2, 0.1)
 BOXES = 1.8
 SCORES = (6.0, 2.0)
 AREA, SPREAD = 0.01, 0.6
-_EIGHTHS = tuple(step / 8 for step in range(1, 8))
 _HIDDEN = 1e-9  # a correlation that nobody could see
 Shares = npt.NDArray[np.float64]
 

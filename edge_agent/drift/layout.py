@@ -22,6 +22,10 @@ HOURS = 24
 _PLACE = tuple(step / 8 for step in range(1, 8))
 _EDGES: dict[str, tuple[float, ...]] = {
     **EDGES,
+    # Finer than the profile's: bins as wide as the spread of what is counted hide small shifts.
+    "score": tuple(round(0.1 + 0.05 * step, 2) for step in range(18)),
+    "box_area": tuple(2.0 ** (-0.5 * step) for step in range(26, 1, -1)),
+    "box_aspect": tuple(2.0 ** (0.25 * step) for step in range(-8, 9)),
     # centre of the box as a share of the picture's width and height
     "box_x": _PLACE,
     "box_y": _PLACE,
@@ -43,6 +47,11 @@ class Feature:
     name: str
     ordered: bool
     place: slice
+
+
+def edges_of(name: str) -> tuple[float, ...]:
+    """The inner edges of an ordered feature's bins; what lies outside is in the first or last."""
+    return _EDGES[name]
 
 
 class Layout:

@@ -57,23 +57,23 @@ def test_a_device_downloads_what_its_variant_needs(two):
     assert two.manifest.files_for("auto") == two.manifest.files
 
 
-@pytest.mark.parametrize(("variant", "drifted"), [("fp16", True), ("fp32", False)])
-def test_the_agent_compares_with_its_variants_profile(two, tmp_path, variant, drifted):
+@pytest.mark.parametrize(("variant", "differs"), [("fp16", True), ("fp32", False)])
+def test_the_agent_compares_with_its_variants_profile(two, tmp_path, variant, differs):
     """An int8 model's scores would look like drift beside fp32's."""
     document = {
         "device": {"id": "one", "data": str(tmp_path), "run": str(tmp_path)},
         "model": [{"name": "tiny", "variant": variant}],
         "camera": [{"id": "c", "source": "dir:x", "model": "tiny"}],
-        "drift": {"min_frames": 30, "psi_max": 1.0, "correlated_frames": 1},
+        "drift": {"profile_frames": 30, "psi_max": 1.0},
     }
     config = parse(document, tmp_path / "agent.toml")
     loaded = load_release(config, config.models[0], two.root)
     block = Profile.read(two.root / "profile.json").histograms
     for _ in range(4):  # the same 40 frames sixteen times: far more than chance
         block.merge(block)
-    verdict = loaded.drift.update(block)
+    verdict = loaded.drift.skew.update(block)
     assert verdict is not None and "score" in verdict.psi
-    assert ("score" in verdict.drifted) == drifted
+    assert ("score" in verdict.differs) == differs
     loaded.detector.close()
 
 

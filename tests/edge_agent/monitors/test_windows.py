@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from edge_agent.config import Drift
 from edge_agent.detection.detector import Result
+from edge_agent.drift.skew import SkewMonitor
+from edge_agent.drift.watch import DriftWatch
 from edge_agent.gate import Statistics, Verdict
 from edge_agent.loop.camera import FrameCounts
-from edge_agent.monitors.drift import DriftMonitor, Z, judge, noise
-from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import (
@@ -28,6 +25,9 @@ from edge_agent.telemetry.payloads import (
 )
 
 CLASSES = ("scratch", "broken edge")
+UNWATCHED = DriftWatch(
+    {}, SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300)), classes=2, confidence=0.25
+)
 GOOD = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0), "SSIM 0.90")
 DIRTY = Verdict(False, 0.4, Statistics(0.7, 0.05, 1.0), "SSIM 0.40 is below 0.60")
 
@@ -75,7 +75,7 @@ def test_thresholds_of_the_line_change_what_is_reported_and_nothing_else():
     assert (plain.reported.tolist(), own.reported.tolist()) == ([2, 0], [1, 1])
     assert own.detections == 2
     assert (own.candidates, own.near) == (3, 1)  # 0.15 - 0.1 is not near, 0.08 is
-    said = output_message("m", CLASSES, own, DriftMonitor(None, SETTINGS)).payload
+    said = output_message("m", CLASSES, own, UNWATCHED).payload
     assert (said["class_scratch"], said["class_broken_edge"]) == (1, 1)
     for name, counts in plain.merged().counts.items():
         assert np.array_equal(counts, own.merged().counts[name]), name
@@ -130,10 +130,9 @@ def test_the_health_window_is_what_the_updater_reads():
 def test_payloads_are_flat_and_leave_out_what_is_not_there():
     """No nesting, no NaN; a window without frames has no latency rather than zero."""
     empty = counter().close()
-    drift = DriftMonitor(None, SETTINGS)
     quiet = [
         system_message({}, Sketch(), {}, inferred=0, seconds=1.0),
-        output_message("m", CLASSES, empty, drift),
+        output_message("m", CLASSES, empty, UNWATCHED),
     ]
     busy = filled()
     messages = [
@@ -141,7 +140,7 @@ def test_payloads_are_flat_and_leave_out_what_is_not_there():
         system_message({"rss_mb": 1.0}, busy.latency, {"a": 1}, inferred=3, seconds=2.0),
         input_message("m", "top", busy.cameras["top"]),
         input_message("m", "side", busy.cameras["side"]),
-        output_message("m", CLASSES, busy, drift),
+        output_message("m", CLASSES, busy, UNWATCHED),
     ]
     for message in messages:
         assert all(isinstance(v, (int, float, str)) for v in message.payload.values())
@@ -159,78 +158,9 @@ def test_input_and_output_metrics_say_what_was_seen():
     assert seen["skipped_share"] == pytest.approx(1 / 3, abs=1e-4)
     assert seen["luminance"] == pytest.approx((0.5 + 0.5 + 0.7) / 3, abs=1e-4)
     assert (seen["ssim_min"], 0.88 <= seen["ssim_p50"] <= 0.92) == (0.4, True)
-    drift = DriftMonitor(None, SETTINGS)
-    said = output_message("m", CLASSES, report, drift).payload
+    said = output_message("m", CLASSES, report, UNWATCHED).payload
     assert (said["class_scratch"], said["class_broken_edge"]) == (2, 1)
     assert said["near_threshold_share"] == 0.5
     assert said["gate_ms"] == pytest.approx(3.0 / 4)
     totals = frame_totals(FrameCounts(9, 6, 1, 2, 0), during_swap=0, swaps=2)
     assert totals["frames_captured_total"] == 9 and totals["swaps_total"] == 2
-
-
-SETTINGS = Drift(psi_max=0.25, min_frames=400, correlated_frames=10)
-
-
-def outputs(scores, frames=400, seed=0):
-    """Frames with one box each, scores from a beta distribution."""
-    rng = np.random.default_rng(seed)
-    histograms = Histograms(len(CLASSES))
-    histograms.frames = frames
-    histograms.add("score", rng.beta(*scores, frames))
-    histograms.add("detections_per_frame", np.ones(frames))
-    histograms.add("class", rng.integers(0, 2, frames))
-    return histograms
-
-
-def test_a_block_is_judged_when_it_is_full_and_then_begins_anew():
-    """Windows of 100 frames, blocks of 400: a verdict at every fourth window."""
-    monitor = DriftMonitor(Profile(outputs((8, 2)), ""), SETTINGS)
-    verdicts = [monitor.update(outputs((8, 2), 100, seed)) for seed in range(9)]
-    assert [verdict is not None for verdict in verdicts] == [False, False, False, True] * 2 + [
-        False
-    ]
-    assert monitor.frames == 100 and monitor.verdict.frames == 400
-    assert monitor.verdict.drifted == ()
-
-
-def test_drifted_features_are_named_largest_first():
-    """Scores fall by half, classes stay: only the scores have drifted."""
-    verdict = judge(outputs((8, 2)), outputs((4, 6), seed=1), SETTINGS)
-    assert verdict.drifted == ("score",)
-    assert verdict.psi["score"] > 1 > verdict.psi["class"]
-
-
-def test_what_chance_can_do_is_no_drift():
-    """Ten boxes say little about eleven bins; nor do 400 frames that all show the same part."""
-    few = judge(outputs((8, 2)), outputs((4, 6), frames=10, seed=1), SETTINGS)
-    alike = judge(
-        outputs((8, 2)), outputs((4, 6), seed=1), replace(SETTINGS, correlated_frames=100)
-    )
-    for verdict in (few, alike):
-        assert SETTINGS.psi_max < verdict.psi["score"] < verdict.limits["score"]
-        assert verdict.drifted == () and "box_area" not in verdict.psi
-
-
-def test_without_a_profile_there_is_never_a_verdict():
-    """A bundle built without reference data."""
-    monitor = DriftMonitor(None, replace(SETTINGS, min_frames=1))
-    assert monitor.update(outputs((8, 2))) is None and monitor.verdict.psi == {}
-
-
-@pytest.mark.parametrize("bins", [3, 10, 13])
-def test_the_noise_bound_is_the_chi_square_quantile(bins):
-    """Against scipy; Wilson-Hilferty is within 6 %, on the careful side, that far out."""
-    exact = (1 / 500 + 1 / 300) * stats.chi2.isf(stats.norm.sf(Z), bins - 1)
-    assert exact <= noise(500, 300, bins) <= 1.06 * exact
-
-
-def test_when_nothing_changed_hardly_anything_is_reported():
-    """2,000 blocks of 40 looks at the profile's own distribution: at most one in a thousand."""
-    reference, alarms = outputs((8, 2), 5000), 0
-    for seed in range(2000):
-        block = outputs((8, 2), 40, seed + 1)
-        block.frames *= 10
-        for counts in block.counts.values():
-            counts *= 10
-        alarms += bool(judge(reference, block, SETTINGS).drifted)
-    assert alarms <= 2
