@@ -50,22 +50,22 @@ class Change:
 def distributions(change: Change) -> dict[str, Shares]:
     """Feature -> shares of its bins."""
     score = stats.beta(*SCORES)
-    area = stats.lognorm(SPREAD, scale=AREA * change.box_scale)
-    moved = change.score_sigma * score.std()
     ordered = {
-        "detections_per_frame": stats.poisson(BOXES).cdf(np.floor(EDGES["detections_per_frame"])),
-        "score": score.cdf(np.asarray(EDGES["score"]) - moved),
-        "box_area": area.cdf(EDGES["box_area"]),
-        "box_aspect": stats.lognorm(0.5).cdf(EDGES["box_aspect"]),
-        "box_x": stats.beta(2, 2).cdf(_EIGHTHS),
-        "box_y": stats.beta(3, 2).cdf(_EIGHTHS),
-        "luminance": stats.norm(0.45, 0.08).cdf(EDGES["luminance"]),
-        "contrast": stats.norm(0.15, 0.03).cdf(EDGES["contrast"]),
-        "sharpness": stats.norm(2.6, 0.3).cdf(EDGES["sharpness"]),
-        "ssim": stats.beta(40, 5).cdf(EDGES["ssim"]),
-        CLASS_FEATURE: np.cumsum(change.classes)[:-1],
+        "detections_per_frame": stats.poisson(BOXES),
+        "score": score,
+        "box_area": stats.lognorm(SPREAD, scale=AREA * change.box_scale),
+        "box_aspect": stats.lognorm(0.5),
+        "box_x": stats.beta(2, 2),
+        "box_y": stats.beta(3, 2),
+        "luminance": stats.norm(0.45, 0.08),
+        "contrast": stats.norm(0.15, 0.03),
+        "sharpness": stats.norm(2.6, 0.3),
+        "ssim": stats.beta(40, 5),
     }
-    return {name: np.diff(np.concatenate(([0.0], below, [1.0]))) for name, below in ordered.items()}
+    below = {name: one.cdf(np.asarray(edges_of(name))) for name, one in ordered.items()}
+    moved = np.asarray(edges_of("score")) - change.score_sigma * score.std()
+    below |= {"score": score.cdf(moved), CLASS_FEATURE: np.cumsum(change.classes)[:-1]}
+    return {name: np.diff(np.concatenate(([0.0], one, [1.0]))) for name, one in below.items()}
 
 
 class Stream:

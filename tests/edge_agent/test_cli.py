@@ -126,7 +126,7 @@ def test_the_templates_defaults_are_the_codes_defaults(tmp_path):
         section = line.strip("[]") if line.startswith("[") else section
         optional = line.startswith("# [")
         section = "" if optional else section
-        if section and re.match(r"# \w+ = ", line) and "ssim_min" not in line:
+        if section and re.match(r"# \w+ = ", line) and not re.search("ssim_min|spacing_s", line):
             line = line[2:]
         lines.append(line)
     path.write_text("\n".join(lines))

@@ -114,13 +114,13 @@ def test_far_tails_are_true_where_bins_are_rare(window):
 
 
 def test_a_skewed_feature_is_not_trusted_to_be_normal():
-    """98 of 100 frames hold nothing: the plain rank test would err by more than a factor of ten."""
+    """98 of 100 frames hold nothing: the plain rank test would err by a factor of three."""
     rng = np.random.default_rng(6)
     first, second = (rng.multinomial(n, [0.98, 0.02], 400_000) for n in (10_000, 300))
     found = trend(first, second)
     plain = (stats.chi2.sf(found.x, 1) < 1e-4).mean() / 1e-4
     corrected = (stats.chi2.sf(found.x, 1) * np.exp(found.skew) < 1e-4).mean() / 1e-4
-    assert plain > 5 and corrected < 1.5
+    assert plain > 3 and corrected < 1.5
 
 
 def test_groups_hold_what_they_should():
