@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal, stats
 
-from edge_agent.drift.layout import BOX_FEATURES, Layout
+from edge_agent.drift.layout import BOX_FEATURES, Layout, edges_of
 from edge_agent.drift.verdict import BLOCK
 from edge_agent.monitors.histogram import CLASS_FEATURE
 
