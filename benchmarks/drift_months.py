@@ -2,8 +2,8 @@
 
 The statistics of all blocks are computed at once by the device's own functions. An alarm needs one
 feature inside its share of the budget, or two inside the whole budget; where that is so, and until
-an alarm is cleared, the device's `History` gives the verdict. tests/benchmarks holds this against
-feeding a `History` block by block. One liberty: the baseline grows through an alarm.
+an alarm is cleared, the device's `History` gives the verdict; tests/edge_agent/drift holds this
+against feeding a `History` block by block.
 """
 
 from __future__ import annotations
@@ -157,12 +157,13 @@ class Months:
         number = len(self._layout.features)
         within = np.zeros((2, number, len(at)), bool)
         levels = (self._budget / number, self._budget)
-        for scale in SCALES:
+        groups = self._full_groups if complete else self._growing_groups
+        references = self._references(at, complete=complete)
+        for row_of_scale, scale in enumerate(SCALES):
             begin = np.maximum(at + 1 - scale, 0)
             window = self._sum[at + 1] - self._sum[begin]
             enough = at + 1 - scale >= self._pace.first
-            reference = self._reference(at, begin, complete=complete)
-            groups = self._full_groups if complete else self._growing_groups
+            reference = references[:, row_of_scale]
             for index, feature in enumerate(self._layout.features):
                 for test in tests_of(feature):
                     chosen = groups[feature.name, scale]
@@ -187,13 +188,22 @@ class Months:
                 least = _limit(level * CUSUM, float(np.sqrt(per_block / samples)))
                 within[row, index] |= most >= least - 1e-3
 
-    def _reference(
-        self, at: npt.NDArray[np.int64], begin: npt.NDArray[np.int64], *, complete: bool
-    ) -> npt.NDArray[np.float64]:
+    def _references(self, at: npt.NDArray[np.int64], *, complete: bool) -> npt.NDArray[np.float64]:
+        """(blocks, scales, size): what the windows that end at each block are compared with."""
+        begin = np.maximum(at[:, None] + 1 - np.array(SCALES), 0)
+        frames = self._frames[at + 1][:, None] - self._frames[begin]
         if complete:
-            return self._full.reference(self._frames[at + 1] - self._frames[begin])
+            return self._full.reference(frames)
         learnt = np.minimum(np.maximum(self._pace.first, at - RING + 1), self._pace.full)
-        return self._sum[learnt].astype(np.float64)
+        baseline, taken = self._baseline(int(learnt[0]), complete=False), int(learnt[0])
+        made = np.empty((len(at), len(SCALES), self._layout.size))
+        for row, until in enumerate(learnt.tolist()):
+            for index in range(taken, until):
+                baseline.counts[self._hours[index]] += self._counts[index]
+                baseline.frames[self._hours[index]] += BLOCK
+            taken = until
+            made[row] = baseline.reference(frames[row])
+        return made
 
     def _cusum(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(blocks, 2, ordered features) sums and their runs; zero until the baseline is frozen."""

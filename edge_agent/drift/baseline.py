@@ -1,7 +1,7 @@
 """What is usual for a camera, hour by hour, and what of it a window is compared with. Pure.
 
-A plant has shifts and daylight. Once a week has been seen, a window is compared with the mixture of
-the hours of the day that it covers.
+A plant has shifts and daylight, so a window is compared with the mixture of the hours of the day
+that it covers. A first baseline of a day knows each of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge_agent.drift.contrast import Reals
 from edge_agent.drift.layout import HOURS, Layout
 
-LEAST_PER_HOUR = 100
+LEAST_PER_HOUR = 60
 Ints = npt.NDArray[np.int64]
 
 
@@ -26,7 +26,7 @@ class Baseline:
         layout: what the counts are of.
         counts: (24, size) by hour of the day.
         frames: (24,) frames by hour of the day.
-        complete: whether it has its full length, so that it is frozen and hours are told apart.
+        complete: whether it has its full length, a week, so that it is frozen.
     """
 
     layout: Layout
@@ -63,7 +63,7 @@ class Baseline:
 
         The mixture of the hours' shares, in the window's proportions, counts for as many samples as
         its variance is worth: ``1 / sum(weight^2 / n)``. Windows that touch an hour which is hardly
-        known, and all while the baseline grows, are compared with all hours together.
+        known are compared with all hours together.
 
         Args:
             frames: (..., 24) frames of a window by hour.
@@ -73,8 +73,6 @@ class Baseline:
         """
         together = self.usual()
         result = np.broadcast_to(together, (*frames.shape[:-1], len(together))).copy()
-        if not self.complete:
-            return result
         known = ~((frames > 0) & (self.frames < LEAST_PER_HOUR)).any(-1)
         touched = frames[known].astype(np.float64)
         if not len(touched):

@@ -1,8 +1,9 @@
 """The memory of one camera and model: baseline, the last blocks, the standing. No clock, no files.
 
 Blocks of `BLOCK` sampled frames come in. The first are the baseline; later ones stay in the ring
-for as long as a window may reach, and then lengthen the baseline until it has a week. What is
-compared is always disjoint from what it is compared with.
+for as long as a window may reach, and then lengthen the baseline until it has a week: what comes
+again every day or weekend becomes usual, and so does what changed meanwhile. What is compared is
+always disjoint from what it is compared with.
 """
 
 from __future__ import annotations
@@ -169,8 +170,8 @@ class History:
         self._groups = choose_groups(self.layout, self.grouping)
 
     def _let_go(self, block: Block) -> None:
-        """An old block becomes part of what is usual, if nothing is suspected."""
-        if self.baseline.complete or self.standing.raised:
+        """An old block becomes part of what is usual, in the first week."""
+        if self.baseline.complete:
             return
         self._learn(block)
         if self.baseline.samples >= FULL_SAMPLES and self.learnt_s >= WEEK_S:
