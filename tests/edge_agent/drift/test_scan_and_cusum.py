@@ -12,7 +12,7 @@ from edge_agent.drift.tails import chi2_tail
 
 @pytest.mark.parametrize("scale", [3, 12, 48])
 def test_beginnings_of_a_moving_sum(scale):
-    """Two million blocks of noise: stretches of |z| > 3.5 are as many as the formula says, to 20 %.
+    """Two million blocks of noise: stretches of |z| > 3.5 are as many as the formula says, to 30 %.
 
     What exceeds it again within the window's length belongs to the same stretch.
     """
@@ -21,7 +21,7 @@ def test_beginnings_of_a_moving_sum(scale):
     at = np.flatnonzero(np.abs(total[scale:] - total[:-scale]) / np.sqrt(scale) > 3.5)
     begun = 1 + int((np.diff(at) > scale).sum())
     said = chi2_tail(3.5**2, 1) * beginnings(np.sqrt(2 * 3.5**2 / scale))
-    assert begun / 2e6 == pytest.approx(said, rel=0.2)
+    assert begun / 2e6 == pytest.approx(said, rel=0.3)
 
 
 def test_the_price_of_all_scales_is_not_below_what_happens():
