@@ -142,7 +142,7 @@ def _read_block(hours: list[Fields], layout: Layout, seconds: float) -> Block:
     frames: dict[int, int] = {}
     counts: dict[int, Ints] = {}
     for one in hours:
-        hour = one.integer("hour", least=0, most=HOURS - 1)
+        hour = min(max(one.integer("hour", least=0, most=HOURS - 1), 0), HOURS - 1)
         frames[hour] = one.integer("frames", least=0, most=2**53)
         values = np.asarray(one.numbers("counts"))
         if values.shape != (layout.size,) or (values < 0).any() or (values > 2**53).any():
