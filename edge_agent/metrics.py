@@ -23,6 +23,8 @@ METRICS_SYSTEM = "up/metrics/system"
 METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
 METRICS_CAMERA = "up/metrics/camera"
+METRICS_CLASSES = "up/metrics/classes"
+METRICS_SLICES = "up/metrics/slices"
 EVENTS = "up/events"
 REPORTED = "up/reported"
 
