@@ -234,7 +234,6 @@ class Agent:
                 classes,
                 report,
                 loaded.drift,
-                provider=loaded.detector.provider,
                 provider_ok=loaded.provider_ok,
             )
         )

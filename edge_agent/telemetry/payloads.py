@@ -141,7 +141,6 @@ def output_message(
     report: WindowReport,
     drift: DriftMonitor,
     *,
-    provider: str = "",
     provider_ok: bool = True,
 ) -> Message:
     """``up/metrics/output``: what the model said in this window, and PSI of the last full block.
@@ -151,8 +150,7 @@ def output_message(
         classes: names by id.
         report: what was counted.
         drift: its last verdict is told.
-        provider: that is active.
-        provider_ok: whether that is the wanted one.
+        provider_ok: whether the wanted provider is active; ``up/info`` has the names.
     """
     inferred = report.inferred
     values: dict[str, float | int | None] = {
@@ -179,7 +177,7 @@ def output_message(
         values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
         values |= {f"psi_limit_{name}": value for name, value in drift.verdict.limits.items()}
     values["provider_ok"] = int(provider_ok)
-    return Message(METRICS_OUTPUT, {"model": model, "provider": provider, **_rounded(values)})
+    return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
 
 
 def classes_message(
