@@ -23,6 +23,7 @@ from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
+from edge_agent.loop.starts import Starts
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.outbox import Outbox
@@ -65,6 +66,8 @@ def run(
     with ExitStack() as stack:
         _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
+        starts = Starts(layout.starts)
+        stack.callback(starts.end)
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
         stack.callback(outbox.close)
         heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
@@ -86,7 +89,7 @@ def run(
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
-            counters=() if recorder is None else (recorder.totals,),
+            counters=[starts.totals, *(part.totals for part in (recorder, shown) if part)],
         )
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
