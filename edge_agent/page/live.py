@@ -13,8 +13,8 @@ from pathlib import Path
 from edge_agent.config import Address, Config
 from edge_agent.errors import ConfigError
 from edge_agent.loop.runtime import ModelRuntime
-from edge_agent.page.guard import Guard, token_for
 from edge_agent.page.answer import Answer
+from edge_agent.page.guard import Guard, token_for
 from edge_agent.page.handler import PageHandler, Route
 from edge_agent.page.heard import Heard
 from edge_agent.page.server import Server, listening
