@@ -22,6 +22,7 @@ from edge_agent.config.device import (
     parse_mqtt,
     parse_repository,
 )
+from edge_agent.config.feedback import Feedback, parse_feedback
 from edge_agent.config.gate import Gate, parse_gate
 from edge_agent.config.models import (
     Camera,
@@ -58,6 +59,7 @@ class Config:
     selftest: SelfTest
     page: Page
     capture: Capture
+    feedback: Feedback
 
     @property
     def captures(self) -> Path:
@@ -112,6 +114,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         selftest=parse_selftest(fields.table("selftest", optional=True)),
         page=parse_page(fields.table("page", optional=True), folder),
         capture=parse_capture(fields.table("capture", optional=True), folder),
+        feedback=parse_feedback(fields.table("feedback", optional=True)),
     )
     _check_names(fields, config)
     fields.close()

@@ -32,6 +32,7 @@ from edge_agent.telemetry.voice import Telemetry
 
 if TYPE_CHECKING:
     from edge_agent.captures.recorder import Recorder
+    from edge_agent.feedback.recent import Recent
     from edge_agent.page import LivePage
 
 GOODBYE_S = 0.9
@@ -70,7 +71,8 @@ def run(
         stack.callback(starts.end)
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
         stack.callback(outbox.close)
-        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
+        heard = [] if shown is None else [shown.heard]
+        seen: list[Listener] = [] if shown is None else [shown.watch]
         telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
         context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
@@ -81,6 +83,10 @@ def run(
         recorder = _recorder(config, telemetry.boot, inbox)
         if recorder is not None:
             stack.callback(recorder.close, LAST_CAPTURES_S)
+        recent = _recent(config, telemetry.boot)
+        if recent is not None:
+            stack.callback(recent.close, LAST_CAPTURES_S)
+            seen.append(recent.listen)
         runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder))
         agent = Agent(
             config,
@@ -89,7 +95,7 @@ def run(
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
-            counters=[starts.totals, *(part.totals for part in (recorder, shown) if part)],
+            counters=[starts.totals, *(part.totals for part in (recorder, shown, recent) if part)],
         )
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
@@ -135,6 +141,18 @@ def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
     from edge_agent.captures.recorder import open_recorder
 
     return open_recorder(config, boot, inbox.put)
+
+
+def _recent(config: Config, boot: str) -> Recent | None:
+    """What remembers the last frames' detections for inspectors."""
+    most_bytes = int(config.feedback.recent_mb * 1e6)
+    if not most_bytes:
+        return None
+    from edge_agent.feedback.recent import Recent
+
+    recent = Recent(config.layout.feedback, most_bytes, boot)
+    recent.start()
+    return recent
 
 
 def _listeners(everywhere: Sequence[Listener], recorder: Recorder | None) -> Listeners:
