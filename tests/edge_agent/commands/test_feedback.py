@@ -9,6 +9,7 @@ import pytest
 
 from edge_agent.cli import main
 from edge_agent.feedback.store import Store
+from edge_agent.health import Health
 from tests.bundles import make_bundle, write_frames
 from tests.devices import Device
 from tests.edge_agent.captures.export.shelves import some
@@ -130,9 +131,8 @@ def test_with_a_real_agent(tmp_path, capsys):
     device = Device(tmp_path / "d", source=f"dir:{folder}?fps=40&loop=1", more=more)
     device.commit(device.add(make_bundle(tmp_path / "v1")))
     with device.agent() as agent:
-        boot = device.wait_health(lambda health: health.models and any(
-            one.windows and one.windows[-1].inferred for one in health.models.values()
-        )).boot  # fmt: skip
+        device.wait_health(lambda model: any(window.inferred for window in model.windows))
+        boot = Health.read(device.layout.health).boot
         assert agent.stop() == 0, agent.text()
     code, out, _ = call(device, capsys, "right", "--frame", f"top/{boot}/5")
     assert code == 0 and out.startswith("kept; the device reported ")

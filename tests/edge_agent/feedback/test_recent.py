@@ -1,4 +1,4 @@
-"""The ring's writer: what judges leave is found by name, and a bad disk costs no camera anything."""
+"""The ring's writer: what judges leave is found by name; a bad disk costs no camera anything."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_folder_that_is_gone_is_logged_once_and_counted(tmp_path, loaded, capl
 
 
 def test_a_disk_that_hangs_costs_frames_of_the_ring_only(tmp_path, loaded):
-    """Nothing is written (the writer was never let go): the camera's side stays quick and bounded."""
+    """The writer never comes to write: the camera's side stays quick and bounded."""
     ring = Recent(tmp_path / "f.sqlite", 10**6, "b00c")
     look = seen(loaded, 1, *[[0, 0, 9, 9, 0.9, 0]] * 30)
     began = time.perf_counter()
