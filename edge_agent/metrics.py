@@ -24,6 +24,8 @@ METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
 EVENTS = "up/events"
 REPORTED = "up/reported"
+RESULT = "up/result"
+COMMANDS = "dn/cmd"
 
 
 def topic(device: str, suffix: str) -> str:

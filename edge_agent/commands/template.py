@@ -73,6 +73,7 @@ model = "defects"
 [metrics]
 # window_s = 10.0
 # outbox_max_mb = 64.0             # what may wait on disk while the broker is away
+# outbox_max_age_h = 168           # older metrics go; events last four times as long
 # detections = false               # send each frame's boxes to up/detections/<camera>
 
 # A page for browsers, for aiming the camera and seeing what is wrong; off without an address.

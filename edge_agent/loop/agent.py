@@ -29,6 +29,7 @@ from edge_agent.telemetry.payloads import (
     frame_totals,
     health_window,
     input_message,
+    outbox_totals,
     output_message,
     system_message,
 )
@@ -229,11 +230,7 @@ class Agent:
         frames = sum((runtime.frames for runtime in self._runtimes), FrameCounts())
         totals = frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
         try:
-            totals |= {
-                "outbox_waiting": len(self._outbox),
-                "outbox_dropped_total": self._outbox.dropped,
-                "telemetry_lost_total": self._telemetry.lost,
-            }
+            totals |= outbox_totals(self._outbox, self._telemetry.lost)
         except StorageError as error:
             self._complain(str(error))
         message = system_message(

@@ -23,7 +23,7 @@ from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
-from edge_agent.sinks import SinkContext, make_sink
+from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.reported import Reporter
@@ -60,13 +60,15 @@ def run(
     with ExitStack() as stack:
         _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
-        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
+        max_age_s = config.metrics.outbox_max_age_h * 3600
+        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6), max_age_s)
         stack.callback(outbox.close)
         heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
         telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
-        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
-        chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         inbox = Inbox()
+        hooks = Hooks(tell=inbox.put, expiry_s=max_age_s)
+        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live, hooks)
+        chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)

@@ -12,6 +12,7 @@ from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms, quantile
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import CameraTally, WindowReport
+from edge_agent.telemetry.outbox import Outbox
 
 
 def health_window(
@@ -145,6 +146,23 @@ def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[s
         "frames_errors_total": frames.errors,
         "frames_dropped_during_swap_total": during_swap,
         "swaps_total": swaps,
+    }
+
+
+def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
+    """What waits, and what became of messages, since the outbox was made (``lost``: this run).
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
+    return {
+        "outbox_waiting": len(outbox),
+        "outbox_aside": outbox.aside,
+        "outbox_bytes": outbox.size_bytes,
+        "outbox_dropped_total": outbox.dropped,
+        **{f"outbox_{name}_total": count for name, count in counts.items()},
+        "telemetry_lost_total": lost,
     }
 
 
