@@ -7,7 +7,7 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo test lint bench soak endurance clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.
 
 soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (an hour)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+endurance: $(VENV)/.test ## 100,000 messages, 50 killed devices, 10 killed brokers; then a day without one (10 min)
+	@$(BIN)/python -m benchmarks.endurance $(ARGS)
+	@$(BIN)/python -m benchmarks.outage
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build
