@@ -23,7 +23,7 @@ from edge_agent.metrics import Message, event
 from edge_agent.monitors.drift import DriftVerdict
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.system import SystemReader
-from edge_agent.telemetry.events import change_event, drift_event, info_message
+from edge_agent.telemetry.events import change_event, drift_event, info_message, started_event
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     frame_totals,
@@ -117,7 +117,7 @@ class Agent:
         names = ", ".join(runtime.name for runtime in self._runtimes)
         text = f"edge-agent {__version__} started for {names}"
         log.info("%s (boot %s)", text, self._telemetry.boot)
-        self._telemetry.send([event("agent.started", "info", text, agent=__version__)])
+        self._telemetry.send([started_event(text, self._outbox)])
         self._write_health()
         for camera in self._cameras:
             camera.start()

@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS message (
     retain INTEGER NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS message_victims ON message (aside DESC, priority, id);
 CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS life (
+    one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, seq INTEGER NOT NULL);
 """
 
 
@@ -62,6 +64,14 @@ class Waiting:
     id: int
     parcel: Parcel
     age_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Life:
+    """One agent process: its boot id, and the number of its last durable message."""
+
+    boot: str
+    seq: int
 
 
 class Outbox:
@@ -130,7 +140,13 @@ class Outbox:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def put(self, parcels: Iterable[Parcel], *, cursor: tuple[str, int] | None = None) -> None:
+    def put(
+        self,
+        parcels: Iterable[Parcel],
+        *,
+        cursor: tuple[str, int] | None = None,
+        life: Life | None = None,
+    ) -> None:
         """Append parcels, in one transaction with an optional cursor.
 
         A parcel of more than `PAYLOAD_MOST` bytes is not kept, and counted as ``oversize``.
@@ -138,6 +154,7 @@ class Outbox:
         Args:
             parcels: what to keep, in order.
             cursor: ``(name, value)`` to remember together with them, see `cursor`.
+            life: to remember together with them, see `life`.
 
         Raises:
             StorageError: nothing was kept.
@@ -153,6 +170,9 @@ class Outbox:
                     self._add("oversize", len(everything) - len(batch))
                     if cursor is not None:
                         self._set(*cursor)
+                    if life is not None:
+                        query = "INSERT OR REPLACE INTO life VALUES (1,?,?)"
+                        self._db.execute(query, (life.boot, life.seq))
                     self._trim(now_s)
             except BaseException:
                 self._count, self._bytes, self._aside = before
@@ -258,6 +278,12 @@ class Outbox:
         """The remembered value of `put`'s cursor, 0 at first."""
         with self._lock, self._translated():
             return self._get(name)
+
+    def life(self) -> Life | None:
+        """The last agent that kept something here, and its last number."""
+        with self._lock, self._translated():
+            row = self._db.execute("SELECT boot, seq FROM life").fetchone()
+        return Life(*row) if row else None
 
     def counts(self) -> dict[str, int]:
         """Ever since the file was made, messages by what became of them.
