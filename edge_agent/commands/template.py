@@ -83,6 +83,18 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
+# /metrics for a Prometheus on this machine; off without an address.
+# [prometheus]
+# address = "127.0.0.1:9464"
+
+# Sensors in Home Assistant, by its MQTT discovery on the same broker.
+# [homeassistant]
+# enabled = false
+# prefix = "homeassistant"
+
+# [log]
+# format = "text"                  # or "json": one object per line with ECS names
+
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]
 # memory_mb = {memory_mb}

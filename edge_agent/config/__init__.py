@@ -1,6 +1,7 @@
 """agent.toml: one configuration for agent and updater, one file per group of sections."""
 
 from edge_agent.config.device import Device, Mqtt, Repository
+from edge_agent.config.exports import HomeAssistant, Log, Prometheus
 from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
@@ -14,10 +15,13 @@ __all__ = [
     "Device",
     "Drift",
     "Gate",
+    "HomeAssistant",
+    "Log",
     "Metrics",
     "Model",
     "Mqtt",
     "Page",
+    "Prometheus",
     "Repository",
     "SelfTest",
     "load",

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
+from edge_agent.metrics import Message
 from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.outbox import Outbox
@@ -31,6 +32,7 @@ from edge_agent.telemetry.voice import Telemetry
 
 if TYPE_CHECKING:
     from edge_agent.page import LivePage
+    from edge_agent.telemetry.scrape import Scrape
 
 GOODBYE_S = 0.9
 log = logging.getLogger(__name__)
@@ -54,7 +56,8 @@ def run(
     Raises:
         OutpostError: when it cannot begin; later troubles are logged, counted and told.
     """
-    start_logging()
+    boot = secrets.token_hex(4)
+    start_logging(config, boot)
     layout = config.layout
     shown = _page(config, page or config.page.address)
     with ExitStack() as stack:
@@ -63,10 +66,14 @@ def run(
         max_age_s = config.metrics.outbox_max_age_h * 3600
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6), max_age_s)
         stack.callback(outbox.close)
-        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
-        telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
+        scrape = _scrape(config, lambda: telemetry.state)
+        seen: list[Listener] = [shown.watch] if shown is not None else []
+        heard: list[Callable[[Message], None]] = [shown.heard] if shown is not None else []
+        if scrape is not None:
+            heard.append(scrape)
+        telemetry = Telemetry(outbox, boot, listeners=heard)
         inbox = Inbox()
-        hooks = Hooks(tell=inbox.put, expiry_s=max_age_s)
+        hooks = Hooks(tell=inbox.put, announcements=_announcements(config), expiry_s=max_age_s)
         context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live, hooks)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         journal = _open_journal(layout.journal) if bundle is None else None
@@ -84,6 +91,8 @@ def run(
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
             stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
+        if scrape is not None and config.prometheus.address is not None:
+            stack.enter_context(scrape.serving(config.prometheus.address, config.device.id))
         telemetry.attach(make_sink(chosen, context))
         stack.callback(telemetry.close, GOODBYE_S)
         agent.run()
@@ -102,6 +111,23 @@ def _page(config: Config, address: Address | None) -> LivePage | None:
     from edge_agent.page import LivePage
 
     return LivePage(config, address)
+
+
+def _scrape(config: Config, state: Callable[[], str]) -> Scrape | None:
+    """What answers a Prometheus, where one is wanted."""
+    if config.prometheus.address is None:
+        return None
+    from edge_agent.telemetry.scrape import Scrape
+
+    return Scrape(state)
+
+
+def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:
+    if not config.homeassistant.enabled:
+        return ()
+    from edge_agent.telemetry.homeassistant import announcement
+
+    return (announcement(config),)
 
 
 def _open_journal(path: Path) -> Journal | None:
@@ -213,11 +239,14 @@ def stop_on_signals(agent: Agent) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_logging() -> None:
-    """One line per record on stderr."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+def start_logging(config: Config, boot: str) -> None:
+    """One line per record on stderr: text, or JSON where ``[log]`` wants it."""
+    handler = logging.StreamHandler(sys.stderr)
+    if config.log.format == "json":
+        from edge_agent.telemetry.ecs import EcsFormatter
+
+        handler.setFormatter(EcsFormatter(config.device.id, boot))
+    else:
+        form = "%(asctime)s %(levelname)s %(message)s"
+        handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
