@@ -26,6 +26,7 @@ EVENTS = "up/events"
 REPORTED = "up/reported"
 RESULT = "up/result"
 COMMANDS = "dn/cmd"
+COMMAND_KINDS = ("sync", "snapshot", "restart-source", "set-interval")
 
 
 def topic(device: str, suffix: str) -> str:

@@ -73,6 +73,7 @@ class CameraWorker:
         self._opener = opener
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._stop = threading.Event()
+        self._anew = threading.Event()
         self._counting = threading.Lock()
         self._capture: Capture | None = None
         self._before = FrameCounts()
@@ -99,6 +100,10 @@ class CameraWorker:
         if capture is not None:
             capture.source.close()
 
+    def restart(self) -> None:
+        """Close the source and open it anew; what waits in its queue is dropped."""
+        self._anew.set()
+
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end."""
         self._thread.join(timeout_s)
@@ -123,7 +128,7 @@ class CameraWorker:
         capture = Capture(source, policy=self.camera.policy, size=self.camera.queue)
         self._capture = capture.start()
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._anew.is_set():
                 if self.camera.policy != "wait":
                     self._stop.wait(self.judge.pause_s)
                 frame = capture.get(WAIT_S)
@@ -136,6 +141,9 @@ class CameraWorker:
                     self.state = "finished"
                     return
         finally:
+            if self._anew.is_set():
+                self._anew.clear()
+                self.state = "waiting"
             capture.close(0.5)
             with self._counting:
                 self._before += FrameCounts(captured=capture.captured, dropped=capture.dropped)

@@ -21,11 +21,13 @@ from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.obey import Snapshots, actions
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
 from edge_agent.metrics import Message
 from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
+from edge_agent.telemetry.desk import Desk
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
@@ -67,14 +69,13 @@ def run(
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6), max_age_s)
         stack.callback(outbox.close)
         scrape = _scrape(config, lambda: telemetry.state)
-        seen: list[Listener] = [shown.watch] if shown is not None else []
+        snapshots = Snapshots()
+        seen: list[Listener] = [snapshots, *([shown.watch] if shown is not None else [])]
         heard: list[Callable[[Message], None]] = [shown.heard] if shown is not None else []
         if scrape is not None:
             heard.append(scrape)
         telemetry = Telemetry(outbox, boot, listeners=heard)
         inbox = Inbox()
-        hooks = Hooks(tell=inbox.put, announcements=_announcements(config), expiry_s=max_age_s)
-        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live, hooks)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
@@ -88,6 +89,13 @@ def run(
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
         )
+        hooks = Hooks(
+            tell=inbox.put,
+            obey=_desk(config, agent, runtimes, snapshots, telemetry),
+            announcements=_announcements(config),
+            expiry_s=max_age_s,
+        )
+        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live, hooks)
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
             stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
@@ -120,6 +128,27 @@ def _scrape(config: Config, state: Callable[[], str]) -> Scrape | None:
     from edge_agent.telemetry.scrape import Scrape
 
     return Scrape(state)
+
+
+def _desk(
+    config: Config,
+    agent: Agent,
+    runtimes: Sequence[ModelRuntime],
+    snapshots: Snapshots,
+    telemetry: Telemetry,
+) -> Callable[[str, bytes, bool], None] | None:
+    """Where commands arrive, unless this device hears none."""
+    if config.mqtt is None or not config.mqtt.commands:
+        return None
+    cameras = [camera for runtime in runtimes for camera in runtime.cameras]
+    desk = Desk(
+        config.layout.commands,
+        actions(config.layout, cameras, snapshots, agent.set_interval),
+        allowed=config.mqtt.commands,
+        tell=telemetry.say,
+    )
+    agent.obey(desk)
+    return desk.hear
 
 
 def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:

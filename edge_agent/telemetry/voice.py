@@ -90,6 +90,10 @@ class Telemetry:
             return True
         return self._keep(durable, model_version, cursor)
 
+    def say(self, message: Message) -> None:
+        """Send one message, as `send` does."""
+        self.send([message])
+
     def _keep(
         self, messages: list[Message], model_version: int, cursor: tuple[str, int] | None
     ) -> bool:
