@@ -2,8 +2,9 @@
 
 from edge_agent.config.capture import Capture
 from edge_agent.config.device import Device, Mqtt, Repository
-from edge_agent.config.file import Config, load, parse
+from edge_agent.config.exports import HomeAssistant, Log, Prometheus
 from edge_agent.config.feedback import Feedback
+from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
 from edge_agent.config.monitors import Drift, Metrics
@@ -18,10 +19,13 @@ __all__ = [
     "Drift",
     "Feedback",
     "Gate",
+    "HomeAssistant",
+    "Log",
     "Metrics",
     "Model",
     "Mqtt",
     "Page",
+    "Prometheus",
     "Repository",
     "SelfTest",
     "load",

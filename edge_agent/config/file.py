@@ -22,6 +22,14 @@ from edge_agent.config.device import (
     parse_mqtt,
     parse_repository,
 )
+from edge_agent.config.exports import (
+    HomeAssistant,
+    Log,
+    Prometheus,
+    parse_homeassistant,
+    parse_log,
+    parse_prometheus,
+)
 from edge_agent.config.feedback import Feedback, parse_feedback
 from edge_agent.config.gate import Gate, parse_gate
 from edge_agent.config.models import (
@@ -60,6 +68,9 @@ class Config:
     page: Page
     capture: Capture
     feedback: Feedback
+    prometheus: Prometheus
+    homeassistant: HomeAssistant
+    log: Log
 
     @property
     def captures(self) -> Path:
@@ -115,6 +126,9 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         page=parse_page(fields.table("page", optional=True), folder),
         capture=parse_capture(fields.table("capture", optional=True), folder),
         feedback=parse_feedback(fields.table("feedback", optional=True)),
+        prometheus=parse_prometheus(fields.table("prometheus", optional=True)),
+        homeassistant=parse_homeassistant(fields.table("homeassistant", optional=True)),
+        log=parse_log(fields.table("log", optional=True)),
     )
     _check_names(fields, config)
     fields.close()

@@ -25,6 +25,7 @@ from edge_agent.monitors.slices import Difference, SliceCounts, SliceHistory, sh
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import LEVELS
+from edge_agent.telemetry.outbox import Outbox
 
 _PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
@@ -259,6 +260,23 @@ def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[s
         "frames_errors_total": frames.errors,
         "frames_dropped_during_swap_total": during_swap,
         "swaps_total": swaps,
+    }
+
+
+def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
+    """What waits, and what became of messages, since the outbox was made (``lost``: this run).
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
+    return {
+        "outbox_waiting": len(outbox),
+        "outbox_aside": outbox.aside,
+        "outbox_bytes": outbox.size_bytes,
+        "outbox_dropped_total": outbox.dropped,
+        **{f"outbox_{name}_total": count for name, count in counts.items()},
+        "telemetry_lost_total": lost,
     }
 
 

@@ -58,6 +58,7 @@ class Nvml:
     """
 
     def __init__(self, library: Any) -> None:
+        self._library = library  # its functions do not keep it
         self._calls = {}
         for name, types in PROTOTYPES.items():
             function = getattr(library, name, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from edge_agent.metrics import Stamper
 from edge_agent.monitors.intervals import newcombe, two_sided_z, wilson
 from edge_agent.monitors.slices import (
     SliceCounts,
@@ -15,6 +18,7 @@ from edge_agent.monitors.slices import (
 )
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import slice_messages
+from tests.schemas import faults
 
 CLASSES = ("a", "b")
 
@@ -133,4 +137,8 @@ def test_messages_of_a_window():
     assert (told["dimension"], told["of"]) in {("camera", "empty"), ("camera", "b")}
     assert (told["difference"], told["frames"], told["hours"]) == (1.0, 80, 1)
     assert {told["high"], told["low"]} == {"left", "right"}
+    stamper = Stamper("b00c")
+    for message in (*messages[0], *messages[1]):
+        document = json.loads(stamper.stamp(message.payload, ts=1.0, model_version=1))
+        assert faults("_".join(message.suffix.split("/")[1:]), document) == []
     assert 0 < told["difference_least"] < told["difference_most"] <= 1
