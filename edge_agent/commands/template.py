@@ -96,6 +96,9 @@ model = "defects"
 # width = 960                      # pixels to which pictures are reduced
 
 # Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
+[feedback]
+# recent_mb = 20.0                 # what was reported in the last frames, for edge-agent feedback; 0: off
+
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly
 # folder = ""                      # <data>/captures when empty
