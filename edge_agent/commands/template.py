@@ -95,10 +95,11 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
-# Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
+# What was reported in the last frames, so that edge-agent feedback finds them
 [feedback]
-# recent_mb = 20.0                 # what was reported in the last frames, for edge-agent feedback; 0: off
+# recent_mb = 20.0                 # 0 keeps none
 
+# Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly
 # folder = ""                      # <data>/captures when empty
