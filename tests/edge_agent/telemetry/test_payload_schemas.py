@@ -57,7 +57,7 @@ def life(tmp_path_factory, shared_broker):
             assert agent.stop() == 0
         heard.wait(lambda _: json.loads(heard.on("up/status")[-1].payload)["state"] == "offline")
         with device.agent() as agent:
-            heard.wait(lambda _: len(heard.on("up/status")) >= 3 and heard.on("up/events"))
+            heard.wait(lambda _: sum(b"agent.started" in m.payload for m in heard.messages) == 2)
             agent.kill()
         heard.wait(lambda _: json.loads(heard.on("up/status")[-1].payload)["state"] == "offline")
         yield heard
@@ -70,7 +70,7 @@ def test_every_payload_is_what_its_schema_says(life):
     names = {name for name, _ in documents(life)}
     assert names == {
         *("status", "info", "reported", "events", "detections"),
-        *("metrics_system", "metrics_input", "metrics_output"),
+        *("metrics_system", "metrics_input", "metrics_output", "metrics_camera"),
     }
     assert MODEL in documents(life)[-1][1].get("models", {MODEL: 1})
 
