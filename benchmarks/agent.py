@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from benchmarks.line import full_hd, pictures
+from benchmarks.line import baseline, full_hd, pictures
 from benchmarks.rows import Row, interleaved
 from edge_agent.backends.base import Tensor
 from edge_agent.bundle import Bundle
@@ -167,6 +167,7 @@ def agent_fps(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
     session, name = bare_loop(bundle, tensors[0])
     settings = config(folder, bundle.manifest.name)
     tap = Tap(images, "tap")
+    baseline(images).write(settings.layout.baseline("tap"))
 
     def bare() -> float:
         calls, began = 0, time.perf_counter()
@@ -208,6 +209,7 @@ def overhead_ms(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
     """Processor time of the whole agent per 1080p frame of 30 boxes, inference taking none."""
     images = full_hd()
     settings = config(folder, bundle.manifest.name)
+    baseline(images).write(settings.layout.baseline("tap"))
     loaded = load_release(settings, settings.models[0], bundle.root)
     loaded = without_inference(loaded, images[0])
     tap = Tap(images, "tap")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,16 @@ import numpy as np
 
 from edge_agent.bundle import Bundle
 from edge_agent.detection.preprocess import Image
+from edge_agent.gate import Baseline
+from edge_agent.gate.baseline import Reference
+from edge_agent.gate.learn import Student, settle
+from edge_agent.gate.view import look
 
 HERE = Path(__file__).resolve().parent.parent
 PICTURES = HERE / "tests/data/line"
 MODELS = HERE / "deploy/demo/models"
 FULL_HD = (1920, 1080)
+WIDTH = 160  # the default of [gate] width
 
 
 def checkpoint() -> Path:
@@ -48,6 +54,21 @@ def pictures() -> list[Image]:
 def full_hd() -> list[Image]:
     """The same, as a camera of 1920 x 1080 would give them."""
     return [np.asarray(cv2.resize(picture, FULL_HD), np.uint8) for picture in pictures()]
+
+
+def baseline(images: Sequence[Image], camera: str = "tap", copies: int = 5) -> Baseline:
+    """What `edge-agent calibrate` would learn of a camera that gives these, with sensor noise."""
+    rng = np.random.default_rng(0)
+    views = [
+        look(np.asarray(cv2.add(image, rng.integers(-3, 4, image.shape), dtype=cv2.CV_8U)), WIDTH)
+        for image in list(images) * copies
+    ]
+    student = Student(settle([view.gray for view in views]))
+    for view in views:
+        student.add(view)
+    learnt = student.learn(in_a_row=True)
+    reference = Reference("default", "2026-11-01T00:00:00Z", "the benchmark", None, learnt)
+    return Baseline(camera, views[0].size, WIDTH, (reference,))
 
 
 def write_clip(path: Path, frames: int) -> Path:

@@ -58,6 +58,41 @@ def run(config_path: Path, bundle: Path | None, telemetry: str | None, page: str
 
 
 @cli.command()
+@config_option
+@click.option("--camera", help="Which [[camera]]; needed where there are several.")
+@click.option("--minutes", type=click.FloatRange(0.05, 1440), help="Look at the camera so long.")
+@click.option("--images", type=_FILE, help="Learn from the pictures of this folder instead.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Add a reference (night, product-b), or renew it; without a name all is learnt anew.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was learnt as JSON.")
+def calibrate(
+    config_path: Path,
+    camera: str | None,
+    minutes: float | None,
+    images: Path | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Learn from good frames what is usual for a camera; the input check then knows it."""
+    from edge_agent import config
+    from edge_agent.commands import calibrate
+
+    calibrate.run(
+        config.load(config_path),
+        camera=camera,
+        minutes=minutes,
+        images=images,
+        name=name,
+        in_json=as_json,
+        tell=lambda text: click.echo(text, err=True),
+        echo=click.echo,
+    )
+
+
+@cli.command()
 @click.argument("bundle", type=_FILE)
 @click.argument("images", type=_FILE, nargs=-1, required=True)
 @click.option("--confidence", type=float, help="Least score shown; the bundle's when absent.")

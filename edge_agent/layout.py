@@ -42,6 +42,10 @@ class Layout:
         """TUF metadata of the release repository."""
         return self.data / "tuf"
 
+    def baseline(self, camera: str) -> Path:
+        """What commissioning taught of one camera."""
+        return self.data / "baseline" / camera
+
     @property
     def health(self) -> Path:
         """The agent's last windows."""

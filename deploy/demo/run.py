@@ -95,12 +95,13 @@ def write_reports(stage: Stage, story: Story, document: dict[str, Any]) -> None:
 def ssim_threshold(story: Story) -> float | None:
     """What the device's gate takes from the profile of the version that ran longest."""
     from edge_agent.bundle import Bundle
-    from edge_agent.gate.check import threshold_from_profile
+    from edge_agent.gate import ssim_from_profile
     from edge_agent.monitors.profile import Profile
 
     if not story.bundle(2).exists():
         return None
-    return threshold_from_profile(Profile.of(Bundle.open(story.bundle(2))))
+    learnt = ssim_from_profile(Profile.of(Bundle.open(story.bundle(2))))
+    return learnt.low if learnt is not None else None
 
 
 def pictures(stage: Stage, story: Story) -> list[Picture]:

@@ -101,6 +101,7 @@ def _boxes(detections: Floats) -> tuple[Box, ...]:
 
 def _gate(verdict: Verdict) -> GateScores:
     """Every number of a verdict, by name; ``check_<name>`` is how far out a check was."""
-    checks = {f"check_{check.name}": check.score for check in getattr(verdict, "checks", ())}
-    scores = numbers({"ssim": verdict.ssim, **asdict(verdict.statistics), **checks})
+    checks = {f"check_{check.name}": check.score for check in verdict.checks}
+    statistics = {} if verdict.statistics is None else asdict(verdict.statistics)
+    scores = numbers({"ssim": verdict.ssim, **statistics, **checks})
     return GateScores(verdict.passed, verdict.text, {k: float(v) for k, v in scores.items()})

@@ -49,7 +49,8 @@ def _device_findings(config: Config) -> list[Finding]:
     findings.append(check_disk(config.layout.data))
     if config.capture.enabled:
         findings.append(check_folder("capture folder", config.captures, "[capture] folder"))
-    findings += [check_camera(camera) for camera in config.cameras]
+    for camera in config.cameras:
+        findings += [check_camera(camera), check_baseline(config, camera)]
     if not config.cameras:
         findings.append(
             Finding("warn", "cameras", "there is none", "add a [[camera]] with id, source, model")
@@ -138,6 +139,24 @@ def check_page(config: Config) -> list[Finding]:
     except OutpostError as error:
         return [Finding("fail", "page", str(error), "correct [page]")]
     return [Finding("ok", "page", f"http://{address}/" + (" with a token" if token else ""))]
+
+
+def check_baseline(config: Config, camera: Camera) -> Finding:
+    """Whether the input check knows this camera, or only the bundle's reference picture."""
+    from edge_agent.gate.baseline import Baseline
+
+    what, step = f"gate of {camera.id}", f"edge-agent calibrate -c {config.path}"
+    if not config.gate.enabled:
+        return Finding("warn", what, "is off", "set [gate] enabled = true")
+    try:
+        baseline = Baseline.read(config.layout.baseline(camera.id))
+    except OutpostError as error:
+        return Finding("fail", what, str(error), step)
+    if baseline is None:
+        why = "the camera was not calibrated: only SSIM and a frozen picture are judged"
+        return Finding("warn", what, why, f"{step} --camera {camera.id} --minutes 10")
+    names = ", ".join(f"{one.name} ({one.taken[:10]})" for one in baseline.references)
+    return Finding("ok", what, f"calibrated: {names}")
 
 
 def check_journal(config: Config) -> list[Finding]:

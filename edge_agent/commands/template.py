@@ -64,14 +64,16 @@ model = "defects"
                                    # live sources, 0 (never) for recordings
 # restarts_per_hour = 60           # at most, in the long run
 
-# The input check against the bundle's reference picture.
+# The input check: against the bundle's reference picture, or what calibrate learnt of the camera.
 [gate]
 # enabled = true
-# action = "skip"                  # or "flag": report, but let the model judge
-# ssim_min = 0.6                   # learnt from the bundle's profile when absent
+# action = "skip"                  # or "flag": report, but let the model judge; "pass": only count
+# ssim_min = 0.6                   # learnt when absent, see: edge-agent calibrate -c {path}
 # width = 160                      # pixels to which frames are reduced for the check
 # raise_after = 5                  # bad frames in a row that raise the alarm
 # clear_after = 10                 # good frames in a row that clear it
+# [gate.checks]                    # the same per check: schema, freeze, displacement, exposure,
+# blur = "flag"                    # blur, occlusion, noise, ssim, rate
 
 # The outputs' distribution against the bundle's profile.
 [drift]

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_agent.checked import Fields
+from edge_agent.checked import Fields, nearest
+
+CHECKS = (
+    "schema",
+    "freeze",
+    "displacement",
+    "exposure",
+    "blur",
+    "occlusion",
+    "noise",
+    "ssim",
+    "rate",
+)
+"""What is checked of each frame; of several that fail, the first here is the one to name."""
+
+ACTIONS = ("skip", "flag", "pass")
 
 
 @dataclass(frozen=True)
@@ -12,14 +28,19 @@ class Gate:
     """``[gate]``: the input check.
 
     Attributes:
-        action: ``skip`` keeps rejected frames from the model, ``flag`` only reports them.
-        ssim_min: least SSIM against the reference; None takes it from the bundle's profile.
-        width: width in pixels to which frames are reduced for the check.
-        raise_after, clear_after: frames in a row that raise and clear the alarm.
+        action: what a failed check means for a frame, unless `checks` says otherwise: ``skip``
+            keeps it from the model; ``flag`` lets the model judge, raises the alarm and keeps the
+            frame out of the drift statistics; ``pass`` only counts.
+        checks: what one check means, by its name in `CHECKS`; every check has its entry.
+        ssim_min: least SSIM against the reference; None takes what was learnt.
+        width: width in pixels to which frames are reduced for the check; a calibrated camera has
+            that of its calibration.
+        raise_after, clear_after: frames in a row that raise and clear the alarm of a check.
     """
 
     enabled: bool
     action: str
+    checks: Mapping[str, str]
     ssim_min: float | None
     width: int
     raise_after: int
@@ -28,9 +49,11 @@ class Gate:
 
 def parse_gate(fields: Fields) -> Gate:
     """Read ``[gate]``; faults are noted in ``fields``."""
+    action = fields.text("action", "skip", choices=ACTIONS)
     gate = Gate(
         enabled=fields.boolean("enabled", True),
-        action=fields.text("action", "skip", choices=("skip", "flag")),
+        action=action,
+        checks=_checks(fields.table("checks", optional=True), action),
         ssim_min=fields.number("ssim_min", least=-1.0, most=1.0)
         if fields.has("ssim_min")
         else None,
@@ -40,3 +63,12 @@ def parse_gate(fields: Fields) -> Gate:
     )
     fields.close()
     return gate
+
+
+def _checks(fields: Fields, action: str) -> dict[str, str]:
+    for name in fields.names():
+        if name not in CHECKS:
+            fields.fault(name, f"is not a check ({', '.join(CHECKS)}){nearest(name, CHECKS)}")
+    # Frames that come too slowly are no worse for it: they are not kept from the model.
+    usual = dict.fromkeys(CHECKS, action) | ({"rate": "flag"} if action == "skip" else {})
+    return {name: fields.text(name, usual[name], choices=ACTIONS) for name in CHECKS}

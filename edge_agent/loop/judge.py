@@ -7,7 +7,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
@@ -89,7 +90,8 @@ class Judge:
         self._tell = tell
         self._detections = detections
         self._listeners = tuple(listeners)
-        self._alarm = Hysteresis(gate.raise_after, gate.clear_after)
+        self._calm = Hysteresis(gate.raise_after, gate.clear_after)
+        self._alarms: dict[str, Hysteresis] = {}
         self._kinds: set[str] = set()
         self._failing = threading.Lock()
         self._slots: _Slots | None = None
@@ -97,8 +99,8 @@ class Judge:
 
     @property
     def rejecting(self) -> bool:
-        """Whether the gate's alarm is raised."""
-        return self._alarm.raised
+        """Whether an alarm of the gate is raised."""
+        return any(alarm.raised for alarm in self._alarms.values())
 
     @property
     def pause_s(self) -> float:
@@ -128,18 +130,26 @@ class Judge:
         return self._slots is None or self._slots.drain(timeout_s)
 
     def _line_up(self, loaded: Loaded, frame: Frame) -> bool:
-        """Gate and preprocessing; whether the frame goes to the network."""
+        """The gate first; whether the frame goes to the network."""
         began = time.perf_counter()
         gate = loaded.gates.get(self._camera.id)
-        verdict = gate.check(frame.image) if gate is not None else None
+        verdict = None
+        if gate is not None:
+            verdict = gate.check(frame.image, seq=frame.seq, at=frame.captured_at)
         gate_s = time.perf_counter() - began
         if verdict is not None and gate is not None:
             self._watch(verdict, gate.ssim_min, loaded.version)
-            if not verdict.passed and self._gate.action == "skip":
+            if verdict.skip:
                 self.skipped += 1
                 loaded.window.skipped(self._camera.id, verdict, gate_s * 1e3)
-                self._show(Seen(frame, verdict, None, loaded))
+                if verdict.statistics is not None:  # who listens may take it for a picture
+                    self._show(Seen(frame, verdict, None, loaded))
                 return False
+        self._submit(loaded, frame, verdict, gate_s)
+        return True
+
+    def _submit(self, loaded: Loaded, frame: Frame, verdict: Verdict | None, gate_s: float) -> None:
+        """Fill a buffer with the frame and line it up; waits for a free buffer."""
         if self._slots is None or self._slots.loaded is not loaded:
             self._slots = _Slots(loaded)
         slots = self._slots
@@ -161,7 +171,6 @@ class Judge:
                 self._holder.give_back(loaded)
 
         loaded.lane.submit(Job(tensor, placement, spent_s * 1e3, done))
-        return True
 
     def _done(
         self,
@@ -188,7 +197,8 @@ class Judge:
         )
         self.inferred += 1
         if self._detections:
-            boxes = [[round(value, 4) for value in row] for row in result.detections.tolist()]
+            reported = loaded.reported(result.detections).tolist()
+            boxes = [[round(value, 4) for value in row] for row in reported]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
         self._show(Seen(frame, verdict, result, loaded))
 
@@ -203,19 +213,42 @@ class Judge:
             listener(seen)
 
     def _watch(self, verdict: Verdict, least: float | None, version: int) -> None:
-        """One event when the gate begins to reject, one when it is content again."""
-        was, self._alarm = self._alarm.raised, self._alarm.update(verdict.passed)
-        if self._alarm.raised == was:
-            return
-        evidence = numbers({"ssim": verdict.ssim, "threshold": least})
-        if self._alarm.raised:
-            text = f"camera {self._camera.id}: input problem, not the model: {verdict.text}"
+        """Per check: one event when it begins to reject, one when it is content again."""
+        for check in verdict.checks:
+            failed = check.failed and check.action != "pass"
+            before = self._alarms.get(check.name, self._calm)
+            after = self._alarms[check.name] = before.update(not failed)
+            if after.raised != before.raised:
+                threshold = least if check.name == "ssim" else None
+                evidence = numbers(
+                    {"score": check.score, "ssim": verdict.ssim, "threshold": threshold}
+                )
+                text = check.text if after.raised else verdict.text
+                self._alarm(check.name, after.raised, text, version, evidence)
+        if self.rejecting and verdict.statistics is not None:
+            self._forget(verdict, version)
+
+    def _forget(self, verdict: Verdict, version: int) -> None:
+        """What is not checked any more, since another release came, is not wrong any more."""
+        made = {check.name for check in verdict.checks}
+        for name, alarm in self._alarms.items():
+            if alarm.raised and name not in made:
+                self._alarms[name] = after = alarm.update(True)
+                if not after.raised:
+                    self._alarm(name, False, "it is not checked any more", version, {})
+
+    def _alarm(
+        self, check: str, raised: bool, text: str, version: int, evidence: Mapping[str, Any]
+    ) -> None:
+        kind, severity = ("gate.rejecting", "warning") if raised else ("gate.cleared", "info")
+        if raised:
+            text = f"camera {self._camera.id}: input problem, not the model: {text}"
+            evidence = {"cause": "camera", **evidence}
             log.warning("%s", text)
-            self._event("gate.rejecting", "warning", text, version, cause="camera", **evidence)
         else:
-            text = f"camera {self._camera.id}: the picture is good again ({verdict.text})"
+            text = f"camera {self._camera.id}: {check} is good again ({text})"
             log.info("%s", text)
-            self._event("gate.cleared", "info", text, version, **evidence)
+        self._event(kind, severity, text, version, check=check, **evidence)
 
     def _event(
         self, kind: str, severity: str, text: str, version: int = 0, **fields: object

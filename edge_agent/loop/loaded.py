@@ -6,6 +6,7 @@ swapping one reference between two frames swaps them all.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,17 @@ from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
 from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
-from edge_agent.errors import BundleError
-from edge_agent.gate import Gate, threshold_from_profile
+from edge_agent.errors import BundleError, SourceError
+from edge_agent.gate import Baseline, Gate, ssim_from_profile
+from edge_agent.gate.measures import Range
 from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -129,20 +133,37 @@ def _gates(
 ) -> dict[str, Gate]:
     if not config.gate.enabled:
         return {}
-    least = config.gate.ssim_min
-    if least is None:
-        least = threshold_from_profile(profile)
-    reference = _reference(bundle)
-    return {
-        camera.id: Gate(
-            reference,
-            width=config.gate.width,
-            ssim_min=least,
-            reason="the bundle's profile has no SSIM values; set [gate] ssim_min",
-        )
-        for camera in config.cameras
-        if camera.model == model.name
-    }
+    cameras = [camera.id for camera in config.cameras if camera.model == model.name]
+    reference, learnt = _reference(bundle), ssim_from_profile(profile)
+    return {camera: _gate(config, camera, reference, learnt) for camera in cameras}
+
+
+def _gate(config: Config, camera: str, reference: Image | None, learnt: Range | None) -> Gate:
+    """A camera's gate: by its own baseline where it was calibrated, else by the bundle."""
+    settings = config.gate
+    baseline = _baseline(config, camera)
+    if baseline is not None:
+        return Gate.calibrated(baseline, ssim_min=settings.ssim_min, actions=settings.checks)
+    least = settings.ssim_min
+    if least is None and learnt is not None:
+        least = learnt.low
+    return Gate(
+        reference,
+        width=settings.width,
+        ssim_min=least,
+        ssim_usual=learnt.usual if learnt is not None else None,
+        reason="the bundle's profile has no SSIM values; calibrate the camera",
+        actions=settings.checks,
+    )
+
+
+def _baseline(config: Config, camera: str) -> Baseline | None:
+    """The camera's baseline; a damaged one must not keep the device from inferring."""
+    try:
+        return Baseline.read(config.layout.baseline(camera))
+    except SourceError as error:
+        log.error("camera %s: judged by the bundle's reference only: %s", camera, error)
+        return None
 
 
 def _reference(bundle: Bundle) -> Image | None:

@@ -35,8 +35,18 @@ def observe_output(
         histograms.add(CLASS_FEATURE, reported[:, 5])
 
 
-def observe_input(histograms: Histograms, statistics: Statistics, ssim: float | None) -> None:
-    """Count one frame's picture; ``ssim`` is None where there is no reference."""
+def observe_input(
+    histograms: Histograms, statistics: Statistics | None, ssim: float | None
+) -> None:
+    """Count one frame's picture.
+
+    Args:
+        histograms: counted into.
+        statistics: of the picture; None for a frame that is none, which is not counted.
+        ssim: None where there is no reference.
+    """
+    if statistics is None:
+        return
     histograms.add("luminance", statistics.luminance)
     histograms.add("contrast", statistics.contrast)
     histograms.add("sharpness", statistics.sharpness)

@@ -18,6 +18,7 @@ from edge_agent.detection.detector import Result
 from edge_agent.gate import Verdict
 from edge_agent.monitors.histogram import Counts, Histograms
 from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.sketch import Sketch
 
 NEAR = 0.05  # a score this close to the confidence is near the threshold
@@ -25,22 +26,42 @@ NEAR = 0.05  # a score this close to the confidence is near the threshold
 
 @dataclass
 class CameraTally:
-    """What one camera's frames were in this window."""
+    """What one camera's frames were in this window.
+
+    Attributes:
+        histograms: of outputs and pictures.
+        seen: frames; `pictures` of them could be looked at.
+        skipped: kept from the model.
+        rejected: failed a check that matters.
+        ssim_min: the least.
+        luminance, contrast, sharpness: sums over the pictures.
+        checks: check -> its scores.
+    """
 
     histograms: Histograms
     seen: int = 0
+    pictures: int = 0
     skipped: int = 0
     rejected: int = 0
     ssim_min: float = math.inf
     luminance: float = 0.0
     contrast: float = 0.0
     sharpness: float = 0.0
+    checks: dict[str, ScoreTally] = field(default_factory=dict)
 
     def look(self, verdict: Verdict) -> None:
         """Count one frame's picture."""
-        statistics = verdict.statistics
         self.seen += 1
         self.rejected += not verdict.passed
+        for check in verdict.checks:
+            tally = self.checks.get(check.name)
+            if tally is None:
+                tally = self.checks[check.name] = ScoreTally()
+            tally.add(check.score, check.failed)
+        statistics = verdict.statistics
+        if statistics is None:
+            return
+        self.pictures += 1
         self.luminance += statistics.luminance
         self.contrast += statistics.contrast
         self.sharpness += statistics.sharpness

@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.bundle import Bundle
 from edge_agent.detection.decode import above
 from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Reference
-from edge_agent.gate.statistics import reduce
+from edge_agent.gate.view import reduce
 from edge_agent.page.answer import NOTHING_NEW, Answer
 from edge_agent.page.state import judged
-from edge_agent.page.watch import CameraWatch, Look, Release
+from edge_agent.page.watch import CameraWatch, Look
 from edge_agent.sources.folder import read_picture
 
 FRAME_HEADER = "X-Outpost-Frame"
@@ -64,7 +65,7 @@ class Pictures:
         self._encoding = threading.Lock()
         self._live: _Encoded | None = None
         self._comparing = threading.Lock()
-        self._digest = ""
+        self._known = ("", "")
         self._picture: Image | None = None
         self._reference: Reference | None = None
 
@@ -91,7 +92,7 @@ class Pictures:
         if look is None:
             return NOTHING_NEW
         with self._comparing:
-            self._know(look.release)
+            self._know(look)
             if self._picture is None:
                 return NOTHING_NEW
             return _jpeg(fit(self._picture, self._width))
@@ -106,7 +107,7 @@ class Pictures:
         if look is None:
             return NOTHING_NEW
         with self._comparing:
-            self._know(look.release)
+            self._know(look)
             if self._reference is None:
                 return NOTHING_NEW
             height, width = self._reference.shape
@@ -118,17 +119,19 @@ class Pictures:
             values = self._reference.map(gray)
         return _encoded(".png", paint(values, (height, width)), "image/png", [])
 
-    def _know(self, release: Release) -> None:
-        """Read the reference of a release that is new here."""
-        if release.digest == self._digest:
+    def _know(self, look: Look) -> None:
+        """Take the reference that the frame was compared with: of the release or the camera."""
+        release, name = look.release, look.verdict.reference if look.verdict is not None else ""
+        if (release.digest, name) == self._known:
             return
-        name = release.bundle.manifest.reference_image
-        picture = read_picture(release.bundle.path(name)) if name is not None else None
-        self._picture = picture
-        self._reference = None
-        if picture is not None:
-            self._reference = Reference(reduce(picture, self._gate_width))
-        self._digest = release.digest
+        gray = release.views.get(name)
+        if gray is not None:
+            self._picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+        else:
+            self._picture = _bundled(release.bundle)
+            gray = reduce(self._picture, self._gate_width) if self._picture is not None else None
+        self._reference = Reference(gray) if gray is not None else None
+        self._known = (release.digest, name)
 
     def _encode(self, look: Look) -> _Encoded:
         document = {**judged(look), "boxes": boxes(look)}
@@ -137,16 +140,20 @@ class Pictures:
         return _Encoded(look.number, look.at, answer)
 
 
+def _bundled(bundle: Bundle) -> Image | None:
+    name = bundle.manifest.reference_image
+    return read_picture(bundle.path(name)) if name is not None else None
+
+
 def boxes(look: Look) -> list[list[float]]:
     """The reported boxes, best first: x0, y0, x1, y1 as shares of the picture, score, class id."""
     if look.result is None:
         return []
     height, width = look.frame.image.shape[:2]
-    confidence = look.release.bundle.manifest.decode.confidence
     return [
         [round(x0 / width, 4), round(y0 / height, 4), round(x1 / width, 4), round(y1 / height, 4),
          round(score, 3), int(number)]
-        for x0, y0, x1, y1, score, number in above(look.result.detections, confidence)[
+        for x0, y0, x1, y1, score, number in above(look.result.detections, look.release.limit)[
             :BOXES_MOST
         ].tolist()
     ]  # fmt: skip

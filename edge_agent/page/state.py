@@ -206,14 +206,10 @@ def judged(look: Look) -> dict[str, Any]:
     if look.result is not None:
         document["latency_ms"] = round(look.result.total_ms, 2)
     if look.verdict is not None:
+        document |= {"passed": look.verdict.passed, "text": look.verdict.text}
         statistics = look.verdict.statistics
-        document |= {
-            "passed": look.verdict.passed,
-            "text": look.verdict.text,
-            "luminance": round(statistics.luminance, 3),
-            "contrast": round(statistics.contrast, 3),
-            "sharpness": round(statistics.sharpness, 2),
-        }
+        if statistics is not None:
+            document |= {name: round(value, 3) for name, value in asdict(statistics).items()}
         if look.verdict.ssim is not None:
             document["ssim"] = round(look.verdict.ssim, 4)
     if look.release.ssim_min is not None:

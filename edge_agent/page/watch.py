@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from edge_agent.bundle import Bundle
+from edge_agent.detection.decode import Limit
 from edge_agent.detection.detector import Result
+from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Verdict
 from edge_agent.loop.loaded import Loaded
 from edge_agent.loop.seen import Seen
@@ -29,11 +31,15 @@ class Release(NamedTuple):
         bundle: folder and manifest.
         digest: of the release.
         ssim_min: threshold of this camera's gate, None without one.
+        views: its learnt references by name.
+        limit: score above which boxes are reported.
     """
 
     bundle: Bundle
     digest: str
     ssim_min: float | None
+    views: Mapping[str, Image]
+    limit: Limit
 
 
 class Look(NamedTuple):
@@ -167,4 +173,5 @@ class Watch:
 
 def _release(loaded: Loaded, camera: str) -> Release:
     gate = loaded.gates.get(camera)
-    return Release(loaded.bundle, loaded.digest, gate.ssim_min if gate is not None else None)
+    least, views = (None, {}) if gate is None else (gate.ssim_min, gate.views)
+    return Release(loaded.bundle, loaded.digest, least, views, loaded.limit)

@@ -96,14 +96,24 @@ def input_message(model: str, camera: str, tally: CameraTally) -> Message:
             "skipped": tally.skipped,
             "skipped_share": tally.skipped / seen,
             "rejected_share": tally.rejected / seen,
-            "luminance": tally.luminance / seen,
-            "contrast": tally.contrast / seen,
-            "sharpness": tally.sharpness / seen,
+        }
+    if tally.pictures:
+        values |= {
+            "luminance": tally.luminance / tally.pictures,
+            "contrast": tally.contrast / tally.pictures,
+            "sharpness": tally.sharpness / tally.pictures,
         }
     if ssim.sum():
         # Inside a bin the quantile is interpolated; it is never below the exact minimum.
         values["ssim_p50"] = max(quantile(ssim, "ssim", 0.5), tally.ssim_min)
         values["ssim_min"] = tally.ssim_min
+    for name, scores in tally.checks.items():
+        values |= {
+            f"{name}_rejected": scores.failed,
+            f"{name}_score_p50": scores.quantile(0.5),
+            f"{name}_score_p95": scores.quantile(0.95),
+            f"{name}_score_max": scores.most,
+        }
     return Message(METRICS_INPUT, {"model": model, "camera": camera, **_rounded(values)})
 
 

@@ -1,5 +1,6 @@
 """The sample line: reproducible, without leaks, true to its labels, and its faults are visible."""
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from deploy.demo.line.__main__ import main
 from deploy.demo.line.defects import CLASSES, DEFECTS, Blank
 from deploy.demo.line.machine import HEIGHT, OPENING, WIDTH
 from deploy.demo.line.scene import Line
+from deploy.demo.line.severity import Severity, drawn
 from deploy.demo.line.shapes import outline
 
 
@@ -164,7 +166,44 @@ def test_normal_frames_resemble_the_empty_line(clean):
     assert np.std(clean) < 0.03
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS)
+def test_a_frozen_picture_repeats_itself():
+    """From the second frame on the bytes are the first's; an encoder changes a few of them."""
+    held = clips.Fault("freeze", 0, 3)
+    shots = [frame.picture for frame in clips.frames(3, 2, (held,))]
+    assert all(np.array_equal(shots[0], shot) for shot in shots)
+    coded = dataclasses.replace(held, severity=Severity(recoded=True))
+    shots = [frame.picture.astype(int) for frame in clips.frames(3, 2, (coded,))]
+    change = [np.abs(one - other).mean() for one, other in itertools.pairwise(shots)]
+    assert np.median(change) == 0 and 1 < max(change) < 5
+
+
+def test_a_severity_is_drawn_from_its_seed():
+    """The same seed, the same fault; every draw is within what the docstring promises."""
+    draws = [drawn(np.random.default_rng(seed)) for seed in range(200)]
+    assert draws[7] == drawn(np.random.default_rng(7)) != draws[8]
+    for how in draws:
+        assert 0.25 <= how.dirt <= 1 and 0.06 <= how.cover <= 0.6 and 1 <= how.blur_px <= 5
+        assert 3.99 < np.hypot(how.turn.dx_px, how.turn.dy_px) < 30.01
+        assert 0.3 <= how.gain <= 0.801 or 1.249 <= how.gain <= 2.8
+
+
+def test_a_line_may_shake_and_stop():
+    """Vibration moves the picture by its pixels; the belt stands while it is stopped."""
+    still = clips.Run(stops_s=(0.1, 0.4))
+    boxes = [frame.boxes for frame in clips.frames(1, 0.6, (), still)]
+    assert boxes[1] == boxes[2] == boxes[3] == boxes[4] != boxes[5]
+    steady, shaken = (
+        [
+            frame.picture
+            for frame in clips.frames(1, 0.5, (), clips.Run(shake_px=px, stops_s=(0, 9)))
+        ]
+        for px in (0.0, 1.0)
+    )
+    change = [np.abs(shots[0].astype(int) - shots[1]).mean() for shots in (steady, shaken)]
+    assert change[1] > 1.5 * change[0]
+
+
+@pytest.mark.parametrize("fault", [name for name in faults.FAULTS if name != "freeze"])
 def test_each_fault_is_seen_in_ssim(fault, empty, clean):
     """A full fault lies well below the worst normal frame."""
     plan = (clips.Fault(fault, 0, 1),)

@@ -19,8 +19,9 @@ from edge_agent.health import Health, ModelHealth, Window
 from tests.brokers import free_port
 from tests.bundles import make_bundle, write_frames
 from tests.devices import Device
+from tests.edge_agent.gate.scene import baseline
 
-COMMANDS = ("run", "detect", "doctor", "init", "status", "captures")
+COMMANDS = ("run", "calibrate", "detect", "doctor", "init", "status", "captures")
 
 
 @pytest.fixture(scope="session")
@@ -175,6 +176,7 @@ def test_doctor_is_content_with_a_healthy_device(tmp_path, capsys, bundle, share
     device = Device(tmp_path, url=shared_broker.url, device="doctor-1")
     digest = device.add(bundle)
     device.commit(digest)
+    baseline().write(device.layout.baseline("top"))
     code, out, _ = outcome(["doctor", "-c", device.config_path, "--json"], capsys)
     found = levels(out)
     assert code == 0 and set(found.values()) == {"ok"}, out

@@ -120,6 +120,23 @@ class TestCapture:
         assert message in str(caught.value) and "capture." in str(caught.value)
 
 
+def gate_of(tmp_path, text):
+    return load(written(tmp_path, GOOD + "\n[gate]\n" + text)).gate
+
+
+def test_what_a_failed_check_means(tmp_path):
+    """Each check follows the action unless it says otherwise; a slow source is never skipped."""
+    plain = gate_of(tmp_path, "").checks
+    assert plain["rate"] == "flag" and {*plain.values()} == {"skip", "flag"}
+    assert {*gate_of(tmp_path, 'action = "flag"').checks.values()} == {"flag"}
+    checks = gate_of(tmp_path, '[gate.checks]\nblur = "flag"\nnoise = "pass"').checks
+    assert (checks["blur"], checks["noise"], checks["freeze"]) == ("flag", "pass", "skip")
+    with pytest.raises(ConfigError, match=r'gate\.checks\.blurr: is not a check .* "blur"'):
+        gate_of(tmp_path, '[gate.checks]\nblurr = "flag"')
+    with pytest.raises(ConfigError, match=r"gate\.checks\.blur: .* is not one of skip, flag, pass"):
+        gate_of(tmp_path, '[gate.checks]\nblur = "drop"')
+
+
 def test_missing_file_and_no_toml(tmp_path):
     """No file: say how to make one. No TOML: say where it breaks."""
     with pytest.raises(ConfigError, match="edge-agent init"):

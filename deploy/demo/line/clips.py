@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from .defects import CLASSES
 from .machine import HEIGHT, WIDTH
 from .photos import SPLITS
 from .scene import Line, Truth
+from .severity import THE_DEMOS, Severity, Turn
 
 Image = NDArray[np.uint8]
 
@@ -33,12 +35,17 @@ class Fault:
     from_s: float
     to_s: float
     ramp_s: float = 0.0
+    severity: Severity = THE_DEMOS
 
     def amount(self, second: float) -> float:
         """How far the fault has grown at ``second``: 0 (absent) to 1."""
         if not self.from_s <= second < self.to_s:
             return 0.0
         return min(1.0, (second - self.from_s + 1 / FPS) / self.ramp_s) if self.ramp_s else 1.0
+
+    def grown(self, second: float) -> Severity:
+        """How bad the fault is at ``second``."""
+        return self.severity.grown(self.amount(second))
 
 
 FAULTS_S = 40.0
@@ -58,30 +65,85 @@ class Frame:
     faults: list[str]
 
 
-def frames(seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:
+@dataclass(frozen=True)
+class Run:
+    """How the line runs during a clip; the defaults are the demo's.
+
+    Attributes:
+        phase_s: where in its slow wander the exposure begins.
+        shake_px: standard deviation of the camera's vibration.
+        stops_s: from when to when the belt stands still.
+    """
+
+    phase_s: float = 0.0
+    shake_px: float = 0.0
+    stops_s: tuple[float, float] = (0.0, 0.0)
+
+    def position_px(self, number: int) -> int:
+        """How far the belt has moved at frame ``number``."""
+        first, last = (math.ceil(second * FPS) for second in self.stops_s)
+        stood = min(max(number - first, 0), last - first)
+        return _START_PX + (number - stood) * SPEED_PX
+
+
+def frames(
+    seed: int,
+    seconds: float,
+    plan: tuple[Fault, ...] = (),
+    run: Run = Run(),
+) -> Iterator[Frame]:
     """The frames of a clip, at ``FPS``, with the faults of ``plan``."""
     line = Line(seed, "clip", running=True)
+    shown = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], [])
     for number in range(round(seconds * FPS)):
         second = number / FPS
-        amounts = {fault.name: fault.amount(second) for fault in plan}
-        active = [name for name, amount in amounts.items() if amount > 0]
-        canvas, truth = line.look(_START_PX + number * SPEED_PX)
-        knocked = "knock" in active
-        view = faults.knock(canvas) if knocked else camera.straight(canvas)
+        active = {fault.name: fault for fault in plan if fault.amount(second) > 0}
         rng = np.random.default_rng((seed, SPLITS.index("clip"), number))
-        picture = _spoilt(camera.expose(view, camera.live(second), rng), amounts)
-        yield Frame(picture, [faults.knocked_box(b) for b in truth] if knocked else truth, active)
+        if "freeze" in active and number:
+            shown = Frame(_held(shown.picture, active["freeze"], rng), shown.boxes, [*active])
+            yield shown
+            continue
+        canvas, truth = line.look(run.position_px(number))
+        view = _view(canvas, active.get("knock"), run.shake_px, (seed, number))
+        light = camera.live(second + run.phase_s)
+        if "bad_exposure" in active:
+            light = faults.bad_exposure(light, active["bad_exposure"].grown(second).gain)
+        if "knock" in active:
+            truth = [faults.knocked_box(box, active["knock"].severity.turn) for box in truth]
+        picture = camera.expose(_through_the_lens(view, active.values(), second), light, rng)
+        shown = Frame(picture, truth, [*active])
+        yield shown
 
 
-def _spoilt(picture: Image, amounts: dict[str, float]) -> Image:
-    """``picture`` with the faults that lie between scene and sensor."""
-    picture = faults.dirty_lens(picture, amounts.get("dirty_lens", 0.0))
-    picture = faults.occlusion(picture, 0.6 * amounts.get("occlusion", 0.0))
-    if amounts.get("defocus", 0.0):
-        picture = faults.defocus(picture, 4.0 * amounts["defocus"])
-    if amounts.get("bad_exposure", 0.0):
-        picture = faults.bad_exposure(picture, 1 + 1.2 * amounts["bad_exposure"])
-    return picture
+def _view(canvas: Image, knock: Fault | None, shake_px: float, key: tuple[int, int]) -> Image:
+    """What the camera sees of the canvas, wherever it points now."""
+    if knock is None and not shake_px:
+        return camera.straight(canvas)
+    turn = Turn(0.0, 0.0, 0.0) if knock is None else knock.severity.turn
+    rng = np.random.default_rng((*key, 1))
+    dx_px, dy_px = rng.normal(0.0, shake_px, 2) if shake_px else (0.0, 0.0)
+    moved = Turn(turn.degrees, turn.dx_px + float(dx_px), turn.dy_px + float(dy_px))
+    return faults.knock(canvas, moved)
+
+
+def _held(shown: Image, freeze: Fault, rng: np.random.Generator) -> Image:
+    """The picture at which a grabber hangs; now and then an encoder behind it begins anew."""
+    if freeze.severity.recoded and rng.random() < 0.2:
+        return faults.recoded(shown, int(rng.integers(80, 91)))
+    return shown
+
+
+def _through_the_lens(view: Image, active: Iterable[Fault], second: float) -> Image:
+    """``view`` with the faults that lie between scene and sensor."""
+    for fault in active:
+        how = fault.grown(second)
+        if fault.name == "dirty_lens":
+            view = faults.dirty_lens(view, how.dirt, how.dirt_pattern)
+        elif fault.name == "occlusion":
+            view = faults.occlusion(view, how.cover, how.rag)
+        elif fault.name == "defocus":
+            view = faults.defocus(view, how.blur_px)
+    return view
 
 
 def record(path: Path, seed: int, seconds: float, plan: tuple[Fault, ...] = ()) -> Iterator[Frame]:

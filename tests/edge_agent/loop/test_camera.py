@@ -20,6 +20,7 @@ from tests.bundles import dirty, frame, make_bundle
 from tests.devices import Device
 
 CLEAN, DIRTY = "clean", "dirty"
+FLAG = 'action = "flag"'
 
 
 class Script:
@@ -131,7 +132,7 @@ def test_a_short_disturbance_is_no_event(tmp_path, bundle):
 
 def test_flag_lets_the_model_judge(tmp_path, bundle):
     """The alarm comes all the same, and the frames stay out of the distributions."""
-    scene = Scene(tmp_path, bundle, Script(pictures(*[DIRTY] * 8)), gate='action = "flag"')
+    scene = Scene(tmp_path, bundle, Script(pictures(*[DIRTY] * 8)), gate=FLAG)
     report = scene.play()
     assert scene.kinds() == ["gate.rejecting"]
     assert (report.inferred, report.skipped, report.merged().frames) == (8, 0, 0)
