@@ -24,6 +24,7 @@ METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
 METRICS_CAMERA = "up/metrics/camera"
 EVENTS = "up/events"
+ALERTS = "up/alerts/active"
 REPORTED = "up/reported"
 
 

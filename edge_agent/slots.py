@@ -60,6 +60,9 @@ class State(str, Enum):
     HELD = "HELD"
 
 
+ROLLBACK_REQUESTED = "ROLLBACK_REQUESTED"
+"""The note by which a person or the agent asks the updater to leave a release."""
+
 ON_TRIAL = (State.SWITCHING, State.TRIAL)
 
 

@@ -59,6 +59,11 @@ class Finding:
     evidence: tuple[str, ...] = ()
 
     @property
+    def waiting(self) -> bool:
+        """Whether something is wrong and the self-test will say whose fault it is."""
+        return not self.cause and bool(self.evidence)
+
+    @property
     def text(self) -> str:
         """One sentence."""
         return f"{self.cause or 'cause not known yet'}: {'; '.join(self.evidence)}"
