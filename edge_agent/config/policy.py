@@ -61,9 +61,7 @@ class Policy:
     webhook: Webhook | None
 
 
-def parse_policy(
-    fields: Fields, rules: list[Fields], folder: Path, *, captures: bool
-) -> Policy:
+def parse_policy(fields: Fields, rules: list[Fields], folder: Path, *, captures: bool) -> Policy:
     """Read ``[policy]`` and each ``[[rule]]``; faults are noted in ``fields``.
 
     Args:

@@ -18,6 +18,7 @@ from edge_agent.health import Health, Window
 from edge_agent.loop.camera import CameraWorker, FrameCounts
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.metrics import Message, event
 from edge_agent.monitors.drift import DriftVerdict
@@ -39,6 +40,7 @@ from edge_agent.telemetry.payloads import (
     input_message,
     output_message,
     system_message,
+    telemetry_totals,
 )
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
@@ -65,6 +67,7 @@ class Agent:
         telemetry: Telemetry,
         outbox: Outbox,
         reporter: Reporter | None,
+        overseer: Overseer,
         counters: Sequence[Counter] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,6 +77,7 @@ class Agent:
         self._telemetry = telemetry
         self._outbox = outbox
         self._reporter = reporter
+        self._overseer = overseer
         self._counters = tuple(counters)
         self._clock = clock
         self._stopping = False
@@ -119,6 +123,7 @@ class Agent:
             for loaded in runtime.releases.holder.collect():
                 self._retire(runtime, loaded)
         self._forward()
+        self._tell(self._overseer.tick())
         now = self._clock()
         if now >= self._report_at:
             self._report_at = now + REPORT_S
@@ -131,6 +136,7 @@ class Agent:
         text = f"edge-agent {__version__} started for {names}"
         log.info("%s (boot %s)", text, self._telemetry.boot)
         self._telemetry.send([event("agent.started", "info", text, agent=__version__)])
+        self._tell(self._overseer.begin())
         self._write_health()
         for camera in self._cameras:
             camera.start()
@@ -143,6 +149,7 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        self._overseer.close()
         self._write_health(stopped=True)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
         self._telemetry.send([farewell], model_version=self._version)
@@ -207,7 +214,12 @@ class Agent:
             reports = [camera.report() for camera in runtime.cameras]
             self._telemetry.send([camera_message(report) for report in reports])
         self._send_system()
+        self._tell(self._overseer.judge())
         self._write_health()
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._telemetry.send(messages, model_version=self._version)
 
     def _close_window(self, runtime: ModelRuntime, loaded: Loaded) -> Window:
         report = loaded.window.close()
@@ -228,11 +240,13 @@ class Agent:
         messages = [
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
-        messages.append(output_message(runtime.name, classes, report, loaded.drift))
         if verdict is not None:
             messages += self._drift_events(runtime, verdict)
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)
+            self._overseer.window(runtime, loaded, report, verdict)
+        said = self._overseer.said(runtime, loaded)
+        messages.append(output_message(runtime.name, classes, report, loaded.drift, said))
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 
@@ -260,11 +274,11 @@ class Agent:
         for counter in self._counters:
             totals |= counter()
         try:
-            totals |= {
-                "outbox_waiting": len(self._outbox),
-                "outbox_dropped_total": self._outbox.dropped,
-                "telemetry_lost_total": self._telemetry.lost,
-            }
+            totals |= telemetry_totals(
+                waiting=len(self._outbox),
+                dropped=self._outbox.dropped,
+                lost=self._telemetry.lost,
+            )
         except StorageError as error:
             self._complain(str(error))
         message = system_message(

@@ -7,12 +7,12 @@ None is no evidence, neither for raising nor for clearing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from edge_agent.policy.rules import Rule
+from edge_agent.policy.rules import SEVERITIES, Rule
 
-Evidence = dict[str, float | int]
-RAISED, ACKNOWLEDGED, CLEARED = "raised", "acknowledged", "cleared"
+RAISED, ACKNOWLEDGED = "raised", "acknowledged"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Alert:
         if self.acknowledged_at:
             return self
         return replace(self, acknowledged_at=at, acknowledged_by=by)
+
+
+def worst_first(alerts: Iterable[Alert]) -> list[Alert]:
+    """The worst first, then the oldest."""
+    return sorted(alerts, key=lambda alert: (-SEVERITIES.index(alert.severity), alert.number))
 
 
 @dataclass(frozen=True)

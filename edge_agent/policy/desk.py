@@ -9,10 +9,10 @@ from typing import Protocol
 
 from edge_agent.errors import StorageError
 from edge_agent.metrics import ALERTS, Message, event
-from edge_agent.policy.alerts import Alert, Track, clears
+from edge_agent.policy.alerts import Alert, Track, clears, worst_first
 from edge_agent.policy.expression import Readings, evaluate, names
 from edge_agent.policy.memory import Key, Memory, Remembered
-from edge_agent.policy.rules import RETRAIN, ROLLBACK, SEVERITIES, STOP, Rule
+from edge_agent.policy.rules import RETRAIN, ROLLBACK, STOP, Rule
 from edge_agent.triage import CAMERA, ENGINE, RELEASE_CAUSES, Finding
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ class Desk:
     @property
     def alerts(self) -> list[Alert]:
         """The active ones, the worst first, then the oldest."""
-        active = [track.alert for track in self._tracks.values() if track.alert is not None]
-        return sorted(active, key=lambda a: (-SEVERITIES.index(a.severity), a.number))
+        return worst_first(t.alert for t in self._tracks.values() if t.alert is not None)
 
     @property
     def withheld(self) -> frozenset[tuple[str, str]]:
@@ -147,7 +146,7 @@ class Desk:
     def _look(self, rule: Rule, subject: Subject) -> list[Message]:
         key = (rule.name, subject.name)
         holds = evaluate(rule.when.condition, subject.readings)
-        other = rule.clear_when and evaluate(rule.clear_when, subject.readings)
+        other = evaluate(rule.clear_when, subject.readings) if rule.clear_when else None
         now, wall = self._clocks.monotonic(), self._clocks.wall()
         track = self._tracks.get(key, Track())
         track = track.look(rule, holds, clears(rule, holds, other), now)

@@ -1,7 +1,8 @@
-"""Asks somebody for retraining: one HTTPS POST, in a thread, tried again, its token never logged."""
+"""Asks somebody for retraining: one HTTPS POST, tried again; its token is never logged."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import queue
@@ -65,10 +66,8 @@ class Webhook:
         """End the thread; what waits is lost (its event is in the outbox)."""
         self._stop.set()
         if self._thread is not None:
-            try:
+            with contextlib.suppress(queue.Full):
                 self._waiting.put_nowait(None)
-            except queue.Full:
-                pass
             self._thread.join(timeout_s)
 
     def _run(self) -> None:

@@ -126,7 +126,11 @@ def _scene(signs: Signs) -> Finding | None:
         return None
     if signs.selftest != "passed":
         return _undecided(signs)
-    said = (_drift(signs), "the input check passes the pictures", "the golden frames are reproduced")
+    said = (
+        _drift(signs),
+        "the input check passes the pictures",
+        "the golden frames are reproduced",
+    )
     return Finding(SCENE, said)
 
 

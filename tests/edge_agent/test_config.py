@@ -101,7 +101,7 @@ class TestCapture:
     @pytest.mark.parametrize(
         ("lines", "message"),
         [
-            ('reasons = ["chek"]', '"chek" is not one of baseline, check'),
+            ('reasons = ["chek"]', '"chek" is not one of alert, baseline, check'),
             ('format = "webp"', "capture.format"),
             ("quality = 101", "capture.quality: 101 is above the most allowed, 100"),
             ("max_mbb = 1", 'capture.max_mbb: is not a known key; did you mean "max_mb"?'),
