@@ -63,6 +63,9 @@ class State(str, Enum):
 ROLLBACK_REQUESTED = "ROLLBACK_REQUESTED"
 """The note by which a person or the agent asks the updater to leave a release."""
 
+ROLLBACK_WITHDRAWN = "ROLLBACK_WITHDRAWN"
+"""The note by which the agent says that its request is not needed any more."""
+
 ON_TRIAL = (State.SWITCHING, State.TRIAL)
 
 

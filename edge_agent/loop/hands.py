@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -17,12 +18,13 @@ from edge_agent.policy.catalogue import CAMERA
 from edge_agent.policy.desk import Subject
 from edge_agent.policy.rules import CAPTURE, RETRAIN, ROLLBACK, STOP
 from edge_agent.policy.wishes import Wishes
-from edge_agent.slots import ROLLBACK_REQUESTED, Journal
+from edge_agent.slots import ROLLBACK_REQUESTED, ROLLBACK_WITHDRAWN, Journal
 
 if TYPE_CHECKING:
     from edge_agent.policy.webhook import Webhook
 
 NAMED_MOST = 50
+log = logging.getLogger(__name__)
 _SIDECAR = re.compile(r"(\d+)_([^_]+)_[^_]+\.json")
 
 
@@ -52,6 +54,18 @@ class Hands:
     def act(self, action: str, alert: Alert, subject: Subject) -> list[Message]:
         """Do it and tell."""
         return self._table[action](alert, subject)
+
+    def undo(self, action: str, alert: Alert) -> list[Message]:
+        """A rollback that was not made yet is not wanted any more."""
+        if action == ROLLBACK and self._journal is not None:
+            model = self._model_of(alert)
+            try:
+                if self._journal.slot(model).committed == alert.release:
+                    why = f"alert {alert.number} ({alert.rule}) was cleared"
+                    self._journal.note(model, alert.release, ROLLBACK_WITHDRAWN, why, by="agent")
+            except StorageError as error:
+                log.error("%s: the rollback was not withdrawn: %s", model, error)
+        return []
 
     def _capture(self, alert: Alert, subject: Subject) -> list[Message]:
         if self._wishes is not None:
@@ -104,6 +118,10 @@ class Hands:
     def _stop(self, alert: Alert, subject: Subject) -> list[Message]:
         """Nothing here: as long as the alert stands, the overseer keeps the detections back."""
         return []
+
+    def _model_of(self, alert: Alert) -> str:
+        named = (model for model, ids in self._cameras.items() if alert.subject in ids)
+        return next(named, "") if alert.kind == CAMERA else alert.subject
 
     def _of(self, subject: Subject) -> list[str]:
         return [subject.name] if subject.kind == CAMERA else self._cameras.get(subject.model, [])

@@ -60,7 +60,7 @@ class Gatherer:
         """All of it at this moment."""
         answer, text = "", ""
         if selftest is not None and (not selftest.ok or selftest.at >= (self.since or 0.0)):
-            answer, text = ("passed", "") if selftest.ok else ("failed", selftest.text)
+            answer, text = ("passed", "") if selftest.ok else ("failed", selftest.failures[0])
         ratio = None
         if len(self._usual) == USUAL_WINDOWS and len(self._recent) == RECENT_WINDOWS:
             ratio = statistics.median(self._recent) / max(statistics.median(self._usual), 1e-3)

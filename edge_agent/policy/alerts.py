@@ -56,7 +56,7 @@ class Alert:
         """The alert after somebody took note; the first one stays."""
         if self.acknowledged_at:
             return self
-        return replace(self, acknowledged_at=at, acknowledged_by=by)
+        return replace(self, acknowledged_at=round(at, 3), acknowledged_by=by)
 
 
 def worst_first(alerts: Iterable[Alert]) -> list[Alert]:

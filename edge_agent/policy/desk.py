@@ -47,6 +47,10 @@ class Hands(Protocol):
         """Do it and tell."""
         ...
 
+    def undo(self, action: str, alert: Alert) -> list[Message]:
+        """The alert was cleared: take back what can be taken back."""
+        ...
+
 
 @dataclass(frozen=True)
 class Clocks:
@@ -208,14 +212,16 @@ class Desk:
         self._keep((alert.rule, alert.subject), track.cleared(wall))
         seconds = max(0.0, round(wall - alert.raised_at, 1))
         about = f"{alert.kind} {alert.subject}: " if alert.subject else ""
-        return [
-            _event("alert.cleared", "info", f"{alert.rule}: {about}{why}", alert, seconds=seconds)
-        ]
+        text = f"{alert.rule}: {about}{why}"
+        told = [_event("alert.cleared", "info", text, alert, seconds=seconds)]
+        return told + [m for action in alert.done for m in self._hands.undo(action, alert)]
 
     def _act(
         self, rule: Rule, key: Key, track: Track, alert: Alert, subject: Subject
     ) -> list[Message]:
         due = [a for a in rule.actions if a not in alert.done and may(a, alert, subject)]
+        if any(ROLLBACK in a.done and a.release == alert.release for a in self.alerts):
+            due = [action for action in due if action != ROLLBACK]  # it is asked for already
         messages = []
         for action in due:
             alert = replace(alert, done=(*alert.done, action))

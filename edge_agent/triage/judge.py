@@ -17,6 +17,9 @@ RELEASE_CAUSES = (ENGINE, MODEL)
 
 REJECTED_MANY = 0.2
 SLOW = 2.0
+_PROVIDER = "another provider runs it than the wanted one"
+_TESTED = "the golden frames are reproduced"
+_UNTESTED = "the golden frames were not asked yet"
 
 
 @dataclass(frozen=True)
@@ -74,41 +77,39 @@ def judge(signs: Signs) -> Finding:
 
     The order is that of what can be mistaken for what: a failed self-test has no other cause
     than the engine; NaN has none outside the network; a bad picture changes outputs, but never the
-    other way round.
+    other way round. Another provider and slowness say least: they explain nothing that differs.
     """
-    for finding in (_engine(signs), _model(signs), _camera(signs), _scene(signs)):
-        if finding is not None:
-            return finding
-    return Finding()
+    steps = (_engine, _nonfinite, _model, _camera, _scene, _elsewhere)
+    return next((found for step in steps if (found := step(signs)) is not None), Finding())
 
 
 def _engine(signs: Signs) -> Finding | None:
-    said = []
-    if signs.selftest == "failed":
-        said.append(f"the live engine fails its golden frames ({signs.selftest_text})")
+    if signs.selftest != "failed":
+        return None
+    said = [f"the live engine fails its golden frames ({signs.selftest_text})"]
     if not signs.provider_ok:
-        said.append("another provider runs it than the wanted one")
-    # Frames are bytes, so NaN is made by the network; golden frames say by which half of it.
-    if signs.nonfinite and not signs.selftest:
-        return Finding("", (_nonfinite(signs), "the golden frames were not asked yet"))
-    if signs.nonfinite and said:
-        said.append(_nonfinite(signs))
-    # Slowness alone does not make outputs differ; with a drift it is no explanation.
-    slow = signs.latency_ratio is not None and signs.latency_ratio > SLOW
-    if slow and not (signs.drifted or _bad_cameras(signs)):
-        said.append(f"frames take {signs.latency_ratio:.1f} times as long as usual")
-    return Finding(ENGINE, tuple(said)) if said else None
+        said.append(_PROVIDER)
+    if signs.nonfinite:
+        said.append(_count(signs))
+    return Finding(ENGINE, tuple(said))
+
+
+def _nonfinite(signs: Signs) -> Finding | None:
+    """Frames are bytes, so NaN is made by the network; golden frames say by which half of it."""
+    if not signs.nonfinite:
+        return None
+    if not signs.selftest:
+        return Finding("", (_count(signs), _UNTESTED))
+    return Finding(MODEL, (_count(signs), _TESTED))
 
 
 def _model(signs: Signs) -> Finding | None:
-    if signs.nonfinite:
-        return Finding(MODEL, (_nonfinite(signs), "the golden frames are reproduced"))
     if not signs.drifted or not signs.fresh_release or _bad_cameras(signs):
         return None
     if signs.selftest != "passed":
         return _undecided(signs)
     since = "outputs differ since this release was switched in, those of the one before did not"
-    return Finding(MODEL, (since, _drift(signs), "the golden frames are reproduced"))
+    return Finding(MODEL, (since, _drift(signs), _TESTED))
 
 
 def _camera(signs: Signs) -> Finding | None:
@@ -126,16 +127,18 @@ def _scene(signs: Signs) -> Finding | None:
         return None
     if signs.selftest != "passed":
         return _undecided(signs)
-    said = (
-        _drift(signs),
-        "the input check passes the pictures",
-        "the golden frames are reproduced",
-    )
-    return Finding(SCENE, said)
+    return Finding(SCENE, (_drift(signs), "the input check passes the pictures", _TESTED))
+
+
+def _elsewhere(signs: Signs) -> Finding | None:
+    said = [] if signs.provider_ok else [_PROVIDER]
+    if signs.latency_ratio is not None and signs.latency_ratio > SLOW:
+        said.append(f"frames take {signs.latency_ratio:.1f} times as long as usual")
+    return Finding(ENGINE, tuple(said)) if said else None
 
 
 def _undecided(signs: Signs) -> Finding:
-    return Finding("", (_drift(signs), "the golden frames were not asked yet"))
+    return Finding("", (_drift(signs), _UNTESTED))
 
 
 def _bad_cameras(signs: Signs) -> bool:
@@ -146,5 +149,5 @@ def _drift(signs: Signs) -> str:
     return f"outputs differ from the profile in {', '.join(signs.drifted)}"
 
 
-def _nonfinite(signs: Signs) -> str:
+def _count(signs: Signs) -> str:
     return f"{signs.nonfinite} of {signs.inferred} frames gave NaN or Inf"

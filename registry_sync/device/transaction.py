@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from edge_agent.slots import ON_TRIAL, ROLLBACK_REQUESTED, AuditRow, Slot, State
+from edge_agent.slots import ON_TRIAL, ROLLBACK_REQUESTED, ROLLBACK_WITHDRAWN, AuditRow, Slot, State
 from edge_agent.triage import MODEL, RELEASE_CAUSES
 from registry_sync.rollout import Rollout, takes_part
 
@@ -47,7 +47,6 @@ ALLOWED: Mapping[State, frozenset[State]] = {
 
 REQUESTED = ROLLBACK_REQUESTED
 ANSWERED = "REQUEST_ANSWERED"
-REQUEST_LASTS_S = 3600.0
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 3600.0
 
@@ -79,14 +78,12 @@ class Request:
     Attributes:
         cause: what the agent's triage blames; "" when a person asks.
         by_agent: whether the agent asks.
-        at: wall-clock seconds.
     """
 
     digest: str
     reason: str
     cause: str = ""
     by_agent: bool = False
-    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +154,7 @@ def decide(slot: Slot, facts: Facts, now: float) -> Action:
     if slot.state is S.ROLLING_BACK:
         return Action(Do.LINK_BACK, slot.reason)
     if facts.request is not None:
-        return _on_request(slot, facts.request, now)
+        return _on_request(slot, facts.request)
     if slot.state is S.SWITCHING:
         return Action(Do.LINK, "the switch was decided")
     if slot.state is S.TRIAL:
@@ -169,9 +166,9 @@ def decide(slot: Slot, facts: Facts, now: float) -> Action:
     return _resting(slot, facts, now)
 
 
-def _on_request(slot: Slot, request: Request, now: float) -> Action:
+def _on_request(slot: Slot, request: Request) -> Action:
     live = slot.candidate if slot.state in ON_TRIAL else slot.committed
-    if request.by_agent and (why := _unheard(slot, request, now)):
+    if request.by_agent and (why := _unheard(slot, request)):
         return Action(Do.ANSWER, why)
     if request.digest != live:
         return Action(Do.ANSWER, "the release that was to be left does not run any more")
@@ -183,14 +180,12 @@ def _on_request(slot: Slot, request: Request, now: float) -> Action:
     return Action(Do.ROLL_BACK, request.reason, ban=ban, target=target, leaving=live)
 
 
-def _unheard(slot: Slot, request: Request, now: float) -> str:
+def _unheard(slot: Slot, request: Request) -> str:
     """Why the agent's request is not followed; "" when it is."""
     if request.cause not in RELEASE_CAUSES:
         return f"going back does not cure {request.cause or 'a cause that is not known'}"
     if slot.state in ON_TRIAL:
         return "it is on trial, and the trial decides"
-    if not 0.0 <= now - request.at < REQUEST_LASTS_S:
-        return "the request is old; the agent asks again if it is still so"
     return ""
 
 
@@ -282,7 +277,9 @@ def next_request(pending: Request | None, rows: Iterable[AuditRow]) -> Request |
         if row.target == REQUESTED:
             data = row.data
             by_agent, cause = data.get("by") == "agent", str(data.get("cause", ""))
-            pending = Request(row.digest, row.reason, cause, by_agent, row.at)
+            pending = Request(row.digest, row.reason, cause, by_agent)
+        elif row.target == ROLLBACK_WITHDRAWN:
+            pending = None if pending is not None and pending.by_agent else pending
         elif row.target in (ANSWERED, S.ROLLING_BACK.value):
             pending = None
     return pending
