@@ -179,8 +179,6 @@ def noted(target: str, cause: str = "", digest: str = A) -> AuditRow:
     """What the agent's policy writes."""
     data = {"by": "agent", "cause": cause}
     return AuditRow(1, 0.0, "m", digest, 1, "COMMITTED", target, "w", data)
-        1, 0.0, "m", digest, 1, "COMMITTED", target, "w", {"by": "agent", "cause": cause}
-    )
 
 
 def test_the_agents_request_needs_a_cause_that_going_back_cures():
