@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from benchmarks.damage import Damaged, nan, raising, wrong
 from edge_agent.backends import BackendOptions, Host, ModelFile, load_backend
 from edge_agent.config import Drift
 from edge_agent.detection.detector import Detector, contract
@@ -16,7 +17,6 @@ from edge_agent.loop.loaded import Holder, Loaded
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.windows import WindowCounter
 from tests.bundles import frame, make_bundle
-from tests.edge_agent.loop.damage import Damaged, nan, raising, wrong
 
 
 class Stage:
@@ -77,7 +77,7 @@ def test_damage_in_memory_is_found(bundle, spoil, text):
     """Asked for, it does not wait for the hour; and it sees when the engine is right again."""
     stage = Stage(bundle, spoil)
     stage.finish()
-    stage.backend.begin()
+    stage.backend.broken = True
     stage.now += AGAIN_S
     stage.test.ask()
     outcome = stage.finish()
@@ -112,7 +112,7 @@ def test_a_frame_waits_for_one_golden_frame_at_most(bundle):
 
     stage.backend = Damaged(stage.backend, wait)
     stage.loaded.lane = Lane(Detector(bundle.manifest, stage.backend))
-    stage.backend.begin()
+    stage.backend.broken = True
     stage.test.tick()
     assert inside.wait(10)  # the first golden frame is in the network
     for _ in range(50):
