@@ -7,10 +7,10 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test engines lint bench soak clean
+.PHONY: help setup demo test engines lint bench gate-bench soak endurance clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## the whole story on this machine, no GPU, no torch: build/demo/report.html
 	@$(BIN)/python -m deploy.demo.run $(ARGS)
@@ -33,6 +33,13 @@ bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.
 
 soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (an hour)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+gate-bench: $(VENV)/.test ## how well the input check knows faults: AUC per fault, 200 clips each
+	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
+endurance: $(VENV)/.test ## 100,000 messages, 50 killed devices, 10 killed brokers; then a day without one (10 min)
+	@$(BIN)/python -m benchmarks.endurance $(ARGS)
+	@$(BIN)/python -m benchmarks.outage
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build

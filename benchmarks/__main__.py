@@ -16,7 +16,7 @@ from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
 from benchmarks.captures import capture_us
 from benchmarks.export import Subject, export, subject
-from benchmarks.eyes import gate_ms, preprocess_ms, ssim_full_ms, ssim_rank
+from benchmarks.eyes import gate_ms, preprocess_ms, ssim_full_ms, ssim_rank, ssim_rank_mixed
 from benchmarks.process import whole_process
 from benchmarks.release import promoted, release_s
 from benchmarks.rows import Row
@@ -40,6 +40,7 @@ ROWS: dict[tuple[str, ...], Measure] = {
     ("agent_fps",): lambda s: agent_fps(s.bundle, _fresh(s.folder, "fps"), rounds=s.rounds),
     ("ssim_full_ms",): lambda s: ssim_full_ms(rounds=2 * s.rounds),
     ("ssim_rank",): lambda s: ssim_rank(),
+    ("ssim_rank_mixed",): lambda s: ssim_rank_mixed(),
     ("gate_ms",): lambda s: gate_ms(rounds=2 * s.rounds),
     ("preprocess_ms",): lambda s: preprocess_ms(s.bundle, rounds=2 * s.rounds),
     ("overhead_ms",): lambda s: overhead_ms(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -11,9 +12,11 @@ from skimage.metrics import structural_similarity
 from benchmarks.line import baseline, full_hd, pictures
 from benchmarks.rows import Row, interleaved, timed_ms
 from deploy.demo.line import clips, reference
+from deploy.demo.line.faults import FAULTS
+from deploy.demo.line.severity import drawn
 from edge_agent.bundle import Bundle
 from edge_agent.config.gate import CHECKS
-from edge_agent.detection.preprocess import Letterbox
+from edge_agent.detection.preprocess import Image, Letterbox
 from edge_agent.gate import Gate, Reference
 
 SIDE = 640
@@ -59,21 +62,38 @@ def preprocess_ms(bundle: Bundle, *, rounds: int) -> Row:
 
 
 def ssim_rank(*, seed: int = 1, every: int = 4) -> Row:
-    """Spearman's rank correlation of the gate's reduced SSIM with scikit-image's at full size.
+    """The gate's reduced SSIM beside scikit-image's at full size, over the demo's fault clip.
 
-    Over the frames of the demo's fault clip: clean, a lens that gets dirty, an occlusion, a knock.
+    Clean frames, a lens that gets dirty, an occlusion, a knock; against the empty line.
     """
-    empty = reference(seed)
-    gate = Gate(empty)
-    gray = cv2.cvtColor(empty, cv2.COLOR_BGR2GRAY)
-    shots = itertools.islice(clips.frames(seed + 1, clips.FAULTS_S, clips.FAULTS), 0, None, every)
+    shots = clips.frames(seed + 1, clips.FAULTS_S, clips.FAULTS)
     pairs = [
-        (
-            gate.check(shot.picture).ssim,
-            structural_similarity(gray, cv2.cvtColor(shot.picture, cv2.COLOR_BGR2GRAY)),
-        )
-        for shot in shots
+        _similar(reference(seed), shot.picture) for shot in itertools.islice(shots, 0, None, every)
     ]
-    ours, theirs = (np.argsort(np.argsort(side)) for side in np.array(pairs, float).T)
-    rank = float(np.corrcoef(ours, theirs)[0, 1])
-    return Row("ssim_rank", rank, "rank correlation, 160 px wide", "scikit-image at full size", 1.0)
+    return _rank("ssim_rank", pairs)
+
+
+def ssim_rank_mixed(*, scenes: int = 40) -> Row:
+    """The same over five kinds of fault at all strengths, each against its own clean frame."""
+    pairs = []
+    for seed, name in itertools.product(range(scenes), FAULTS[:-1]):
+        rng = np.random.default_rng((seed, FAULTS.index(name)))
+        fault = clips.Fault(name, 0, 1, severity=drawn(rng).grown(float(rng.uniform(0.05, 1))))
+        clean, spoilt = (next(clips.frames(seed, 0.1, plan)).picture for plan in ((), (fault,)))
+        pairs.append(_similar(clean, spoilt))
+    return _rank("ssim_rank_mixed", pairs)
+
+
+def _similar(good: Image, picture: Image) -> tuple[float, float]:
+    """SSIM of the uncalibrated gate, and scikit-image's at full size."""
+    ours = Gate(good).check(picture).ssim
+    assert ours is not None
+    grays = (cv2.cvtColor(one, cv2.COLOR_BGR2GRAY) for one in (good, picture))
+    return ours, float(structural_similarity(*grays))
+
+
+def _rank(name: str, pairs: Sequence[tuple[float, float]]) -> Row:
+    """Spearman's rank correlation."""
+    ours, theirs = (np.argsort(np.argsort(side)) for side in np.array(pairs).T)
+    value = float(np.corrcoef(ours, theirs)[0, 1])
+    return Row(name, value, "rank correlation, 160 px wide", "scikit-image at full size", 1.0)

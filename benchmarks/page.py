@@ -130,7 +130,9 @@ def measure(folder: Path, *, rounds: int, seconds: float = ROUND_S) -> list[tupl
             viewed,
             rounds=rounds,
         )
-    judge(kept.append).frame(Frame(images[0], time.time(), 1, CAMERA))
+    once = judge(kept.append)
+    once.frame(Frame(images[0], time.time(), 1, CAMERA))
+    once.drain(10.0)
     values.append(listener_us(page.watch, kept[0]) / 1e3)
     names = ("page off", "page on, nobody looks", "page on, one viewer", "the listener alone")
     return list(zip(names, values, strict=True))

@@ -112,6 +112,22 @@ def detect(
 
 
 @cli.command()
+@click.argument("images", type=_FILE, nargs=-1, required=True)
+@click.option("--reference", type=_FILE, required=True, help="The picture to compare with.")
+@click.option(
+    "--metric", "metrics", default="ssim,gmsd,vif", show_default=True,
+    help="With commas: ssim, ssim-uniform, ms-ssim, mc-ssim, 3-ssim, g-ssim, uqi, gmsm, gmsd, vif,"
+    " iw-ssim, fsim, fsimc, vsi, mad, nqm, dscsi; or all.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the scores per file as JSON.")
+def quality(images: tuple[Path, ...], reference: Path, metrics: str, as_json: bool) -> None:
+    """Score pictures against a reference with the metrics of docs/quality.md."""
+    from edge_agent.commands import quality
+
+    quality.run(reference, images, metrics=metrics, as_json=as_json, echo=click.echo)
+
+
+@cli.command()
 @click.option("-c", "--config", "config_path", type=_FILE, help="The device's agent.toml.")
 @click.option("--bundle", type=_FILE, help="Also look at this bundle's folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")

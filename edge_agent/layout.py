@@ -57,6 +57,21 @@ class Layout:
         return self.run / "health.json"
 
     @property
+    def look_now(self) -> Path:
+        """Replaced when the updater should look at the repository now."""
+        return self.run / "look-now"
+
+    @property
+    def commands(self) -> Path:
+        """Ids of the commands that were obeyed."""
+        return self.data / "commands.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """Pictures that were asked for by command."""
+        return self.data / "snapshots"
+
+    @property
     def updater_lock(self) -> Path:
         """Held by the one updater of this data folder."""
         return self.data / "updater.lock"

@@ -130,10 +130,15 @@ def input_faults(recording: Recording, end: float) -> list[tuple[float, float, s
     moments = [*recording.events("gate.rejecting"), *recording.events("gate.cleared")]
     found: list[tuple[float, float, str]] = []
     open_since: Received | None = None
+    failing: set[str] = set()
     for message in sorted(moments, key=lambda item: item.t):
+        check = str(message.payload.get("check"))
         if message.payload["kind"] == "gate.rejecting":
             open_since = open_since or message
-        elif open_since is not None:
+            failing.add(check)
+            continue
+        failing.discard(check)
+        if open_since is not None and not failing:
             found.append((open_since.t, message.t, str(open_since.payload["text"])))
             open_since = None
     if open_since is not None:

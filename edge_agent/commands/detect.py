@@ -11,13 +11,13 @@ import cv2
 
 from edge_agent.atomic import write_atomic
 from edge_agent.bundle import Bundle
+from edge_agent.commands.pictures import keys_of, read
 from edge_agent.console import table
 from edge_agent.detection.decode import Floats, above
 from edge_agent.detection.detector import Detector
 from edge_agent.detection.draw import draw
 from edge_agent.detection.preprocess import Image
-from edge_agent.errors import ModelError, SourceError, StorageError, UsageError, storage_errors
-from edge_agent.sources.folder import read_picture
+from edge_agent.errors import ModelError, StorageError, UsageError, storage_errors
 
 _BOX_DECIMALS = 3
 _SCORE_DECIMALS = 6
@@ -60,7 +60,7 @@ def run(
             drawn.
     """
     bundle = _with_confidence(Bundle.open(bundle_dir), confidence)
-    keys = _keys(images)
+    keys = keys_of(images)
     _check_targets(images, save)
     bundle.verify()
     detector = Detector.load(bundle)
@@ -80,11 +80,6 @@ def _with_confidence(bundle: Bundle, confidence: float | None) -> Bundle:
     spec = bundle.manifest.decode
     spec = replace(spec, confidence=confidence, floor=min(spec.floor, confidence))
     return replace(bundle, manifest=replace(bundle.manifest, decode=spec))
-
-
-def _keys(images: Sequence[Path]) -> list[str]:
-    names = [path.name for path in images]
-    return [path.name if names.count(path.name) == 1 else str(path) for path in images]
 
 
 def _check_targets(images: Sequence[Path], save: Path | None) -> None:
@@ -111,21 +106,11 @@ def _target(save: Path, path: Path) -> Path:
 
 
 def _detect(detector: Detector, key: str, path: Path) -> _Found:
-    image = read_picture(path)
-    if image is None:
-        raise SourceError(f"{path}: {_why_not(path)}")
+    image = read(path)
     result = detector.detect(image)
     if result.nonfinite:
         raise ModelError(f"{path}: the network's output holds NaN or Inf; do not use this bundle")
     return _Found(key, path, image, above(result.detections, detector.manifest.decode.confidence))
-
-
-def _why_not(path: Path) -> str:
-    if path.is_dir():
-        return "is a folder; name the pictures in it"
-    if not path.exists():
-        return "no such file"
-    return "cannot be read as a picture; is it complete, is it one?"
 
 
 def _save(found: Sequence[_Found], folder: Path, classes: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ id = "{device}"                    # a-z, 0-9 and -, unique in the fleet
 # username = "{device}"
 # password_file = "mqtt.password"
 # keepalive_s = 30
+# commands = ["sync", "snapshot", "restart-source", "set-interval"]   # obeyed; [] for none
 
 # Without [repository] registry-sync has nothing to do; try a bundle with
 # edge-agent run -c {path} --bundle DIR
@@ -84,6 +85,7 @@ model = "defects"
 [metrics]
 # window_s = 10.0
 # outbox_max_mb = 64.0             # what may wait on disk while the broker is away
+# outbox_max_age_h = 168           # older metrics go; events last four times as long
 # detections = false               # send each frame's boxes to up/detections/<camera>
 
 # A page for browsers, for aiming the camera and seeing what is wrong; off without an address.
@@ -113,6 +115,18 @@ model = "defects"
 # quality = 92                     # of JPEG
 # [capture.masks]                  # blackened before anything is written; shares of the picture:
 # cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
+
+# /metrics for a Prometheus on this machine; off without an address.
+# [prometheus]
+# address = "127.0.0.1:9464"
+
+# Sensors in Home Assistant, by its MQTT discovery on the same broker.
+# [homeassistant]
+# enabled = false
+# prefix = "homeassistant"
+
+# [log]
+# format = "text"                  # or "json": one object per line with ECS names
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

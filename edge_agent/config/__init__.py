@@ -2,6 +2,7 @@
 
 from edge_agent.config.capture import Capture
 from edge_agent.config.device import Device, Mqtt, Repository
+from edge_agent.config.exports import HomeAssistant, Log, Prometheus
 from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
@@ -17,11 +18,14 @@ __all__ = [
     "Device",
     "Drift",
     "Gate",
+    "HomeAssistant",
+    "Log",
     "Metrics",
     "Model",
     "Mqtt",
     "Page",
     "Policy",
+    "Prometheus",
     "Repository",
     "SelfTest",
     "Webhook",

@@ -22,6 +22,14 @@ from edge_agent.config.device import (
     parse_mqtt,
     parse_repository,
 )
+from edge_agent.config.exports import (
+    HomeAssistant,
+    Log,
+    Prometheus,
+    parse_homeassistant,
+    parse_log,
+    parse_prometheus,
+)
 from edge_agent.config.gate import Gate, parse_gate
 from edge_agent.config.models import (
     Camera,
@@ -60,6 +68,9 @@ class Config:
     page: Page
     capture: Capture
     policy: Policy
+    prometheus: Prometheus
+    homeassistant: HomeAssistant
+    log: Log
 
     @property
     def captures(self) -> Path:
@@ -121,6 +132,9 @@ def parse(document: dict[str, Any], path: Path) -> Config:
             folder,
             captures=capture.enabled,
         ),
+        prometheus=parse_prometheus(fields.table("prometheus", optional=True)),
+        homeassistant=parse_homeassistant(fields.table("homeassistant", optional=True)),
+        log=parse_log(fields.table("log", optional=True)),
     )
     _check_names(fields, config)
     fields.close()

@@ -24,6 +24,7 @@ LEAST_MARGIN = 0.02
 LEAST_COUNTED = 20
 
 _HOPELESS = 10.0
+_NOTHING = Judged("", None, {})
 
 
 class Gate:
@@ -102,8 +103,9 @@ class Gate:
             checks = self._scored({"schema": Found(_HOPELESS, lambda: trouble)})
             return Verdict(False, None, None, trouble, checks)
         view = look(image, self.width)
-        judged = self._best(view)
-        checks = self._scored({**self._schema(view, seq, at), **judged.found})
+        found = self._schema(view, seq, at)
+        judged = self._best(view) if self._comparable(found) else _NOTHING
+        checks = self._scored({**found, **judged.found})
         failed = telling(checks)
         text = _failed(failed) if failed else self._text(judged.ssim)
         return Verdict(not failed, judged.ssim, measure(view.gray), text, checks, judged.name)
@@ -118,6 +120,11 @@ class Gate:
             if fps is not None:
                 found["rate"] = Found(rate.score(fps), lambda: rate.text(fps))
         return found
+
+    def _comparable(self, found: Mapping[str, Found]) -> bool:
+        """Whether the picture has the usual size; of another one nothing else can be said."""
+        wrong = "schema" in found and found["schema"].score >= 1.0
+        return not wrong or self._actions["schema"] == "pass"
 
     def _best(self, view: View) -> Judged:
         """What the reference says that fits best; others are asked only if the nearest fails."""

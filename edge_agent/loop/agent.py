@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent import __version__
 from edge_agent.config import Config
-from edge_agent.errors import OutpostError, StorageError
+from edge_agent.errors import OutpostError, StorageError, UsageError
 from edge_agent.health import Health, Window
 from edge_agent.loop.camera import CameraWorker, FrameCounts
 from edge_agent.loop.follow import Change
@@ -25,12 +25,14 @@ from edge_agent.monitors.drift import DriftVerdict
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import WindowReport
+from edge_agent.telemetry.desk import Desk
 from edge_agent.telemetry.events import (
     change_events,
     drift_event,
     finite_event,
     info_message,
     provider_text,
+    started_event,
 )
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
@@ -38,9 +40,9 @@ from edge_agent.telemetry.payloads import (
     frame_totals,
     health_window,
     input_message,
+    outbox_totals,
     output_message,
     system_message,
-    telemetry_totals,
 )
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
@@ -89,6 +91,8 @@ class Agent:
         self._window_began = clock()
         self._report_at = 0.0
         self._complained: set[str] = set()
+        self._desk: Desk | None = None
+        self._interval: tuple[float, float] | None = None
 
     @property
     def _cameras(self) -> list[CameraWorker]:
@@ -98,6 +102,34 @@ class Agent:
     def _version(self) -> int:
         """The version of the first model that runs, for what is about the whole device."""
         return next((r.current.version for r in self._runtimes if r.current is not None), 0)
+
+    @property
+    def _window_s(self) -> float:
+        """Seconds per window: as configured, or as commanded while that lasts."""
+        if self._interval is not None:
+            window_s, until = self._interval
+            if self._clock() < until and not (self._reporter and self._reporter.on_trial):
+                return window_s
+            self._interval = None
+        return self._config.metrics.window_s
+
+    def set_interval(self, window_s: float, for_s: float) -> None:
+        """Close windows more often for a while; ends by itself, and when a release is on trial.
+
+        Raises:
+            UsageError: longer than configured: the updater takes an agent for hung whose health
+                file is old, and would roll back.
+        """
+        most = self._config.metrics.window_s
+        if window_s > most:
+            raise UsageError(f"window_s {window_s:g} is longer than [metrics] window_s, {most:g}")
+        if self._reporter is not None and self._reporter.on_trial:
+            raise UsageError("a release is on trial, which counts windows; try again later")
+        self._interval = window_s, self._clock() + for_s
+
+    def obey(self, desk: Desk) -> None:
+        """Carry out what arrives at a desk."""
+        self._desk = desk
 
     def stop(self) -> None:
         """End soon; may be called from any thread or a signal handler (so it takes no lock)."""
@@ -122,20 +154,22 @@ class Agent:
             self._follow(runtime)
             for loaded in runtime.releases.holder.collect():
                 self._retire(runtime, loaded)
+        if self._desk is not None:
+            self._desk.poll()
         self._forward()
         self._tell(self._overseer.tick())
         now = self._clock()
         if now >= self._report_at:
             self._report_at = now + REPORT_S
             self._report()
-        if now - self._window_began >= self._config.metrics.window_s:
+        if now - self._window_began >= self._window_s:
             self._close_windows()
 
     def _begin(self) -> None:
         names = ", ".join(runtime.name for runtime in self._runtimes)
         text = f"edge-agent {__version__} started for {names}"
         log.info("%s (boot %s)", text, self._telemetry.boot)
-        self._telemetry.send([event("agent.started", "info", text, agent=__version__)])
+        self._telemetry.send([started_event(text, self._outbox)])
         self._tell(self._overseer.begin())
         self._write_health()
         for camera in self._cameras:
@@ -274,11 +308,7 @@ class Agent:
         for counter in self._counters:
             totals |= counter()
         try:
-            totals |= telemetry_totals(
-                waiting=len(self._outbox),
-                dropped=self._outbox.dropped,
-                lost=self._telemetry.lost,
-            )
+            totals |= outbox_totals(self._outbox, self._telemetry.lost)
         except StorageError as error:
             self._complain(str(error))
         message = system_message(

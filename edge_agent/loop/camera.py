@@ -115,6 +115,7 @@ class CameraWorker:
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._pace = Pace(camera.restarts_per_hour, clock=clock)
         self._stop = threading.Event()
+        self._anew = threading.Event()
         self._counting = threading.Lock()
         self._screen = Screen()
         self._capture: Capture | None = None
@@ -166,6 +167,10 @@ class CameraWorker:
         if capture is not None:
             capture.stop()
 
+    def restart(self) -> None:
+        """Close the source and open it anew; what waits in its queue is dropped."""
+        self._anew.set()
+
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end."""
         self._thread.join(timeout_s)
@@ -195,7 +200,7 @@ class CameraWorker:
         )
         self._capture = capture.start()
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._anew.is_set():
                 if self.camera.policy != "wait":
                     self._stop.wait(self.judge.pause_s)
                 frame = capture.get(WAIT_S)
@@ -209,6 +214,9 @@ class CameraWorker:
                     self._stand(Standing(FINISHED))
                     return
         finally:
+            if self._anew.is_set():
+                self._anew.clear()
+                self._stand(Standing(WAITING))
             capture.close(2.0)
             with self._counting:
                 self._captured += capture.captured

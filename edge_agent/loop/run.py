@@ -21,12 +21,15 @@ from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release, room_beside
+from edge_agent.loop.obey import Snapshots, actions
 from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
+from edge_agent.metrics import Message
 from edge_agent.policy.wishes import Wishes
-from edge_agent.sinks import SinkContext, make_sink
+from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
+from edge_agent.telemetry.desk import Desk
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.reported import Reporter
 from edge_agent.telemetry.voice import Telemetry
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from edge_agent.captures.recorder import Recorder
     from edge_agent.page import LivePage
     from edge_agent.policy.webhook import Webhook
+    from edge_agent.telemetry.scrape import Scrape
 
 GOODBYE_S = 0.9
 LAST_CAPTURES_S = 0.5
@@ -62,19 +66,25 @@ def run(
     Raises:
         OutpostError: when it cannot begin; later troubles are logged, counted and told.
     """
-    start_logging()
+    boot = secrets.token_hex(4)
+    start_logging(config, boot)
     layout = config.layout
     shown = _page(config, page or config.page.address)
     with ExitStack() as stack:
         _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
-        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
+        max_age_s = config.metrics.outbox_max_age_h * 3600
+        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6), max_age_s)
         stack.callback(outbox.close)
-        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
-        telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
-        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
-        chosen = sink or ("mqtt" if config.mqtt is not None else "log")
+        scrape = _scrape(config, lambda: telemetry.state)
+        snapshots = Snapshots()
+        seen: list[Listener] = [snapshots, *([shown.watch] if shown is not None else [])]
+        heard: list[Callable[[Message], None]] = [shown.heard] if shown is not None else []
+        if scrape is not None:
+            heard.append(scrape)
+        telemetry = Telemetry(outbox, boot, listeners=heard)
         inbox = Inbox()
+        chosen = sink or ("mqtt" if config.mqtt is not None else "log")
         journal = _open_journal(layout.journal) if bundle is None else None
         if journal is not None:
             stack.callback(journal.close)
@@ -98,9 +108,18 @@ def run(
             overseer=overseer,
             counters=() if recorder is None else (recorder.totals,),
         )
+        hooks = Hooks(
+            tell=inbox.put,
+            obey=_desk(config, agent, runtimes, snapshots, telemetry),
+            announcements=_announcements(config),
+            expiry_s=max_age_s,
+        )
+        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live, hooks)
         stack.enter_context(stop_on_signals(agent))
         if shown is not None:
             stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
+        if scrape is not None and config.prometheus.address is not None:
+            stack.enter_context(scrape.serving(config.prometheus.address, config.device.id))
         telemetry.attach(make_sink(chosen, context))
         stack.callback(telemetry.close, GOODBYE_S)
         agent.run()
@@ -119,6 +138,44 @@ def _page(config: Config, address: Address | None) -> LivePage | None:
     from edge_agent.page import LivePage
 
     return LivePage(config, address)
+
+
+def _scrape(config: Config, state: Callable[[], str]) -> Scrape | None:
+    """What answers a Prometheus, where one is wanted."""
+    if config.prometheus.address is None:
+        return None
+    from edge_agent.telemetry.scrape import Scrape
+
+    return Scrape(state)
+
+
+def _desk(
+    config: Config,
+    agent: Agent,
+    runtimes: Sequence[ModelRuntime],
+    snapshots: Snapshots,
+    telemetry: Telemetry,
+) -> Callable[[str, bytes, bool], None] | None:
+    """Where commands arrive, unless this device hears none."""
+    if config.mqtt is None or not config.mqtt.commands:
+        return None
+    cameras = [camera for runtime in runtimes for camera in runtime.cameras]
+    desk = Desk(
+        config.layout.commands,
+        actions(config.layout, cameras, snapshots, agent.set_interval),
+        allowed=config.mqtt.commands,
+        tell=telemetry.say,
+    )
+    agent.obey(desk)
+    return desk.hear
+
+
+def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:
+    if not config.homeassistant.enabled:
+        return ()
+    from edge_agent.telemetry.homeassistant import announcement
+
+    return (announcement(config),)
 
 
 def _open_journal(path: Path) -> Journal | None:
@@ -249,11 +306,14 @@ def stop_on_signals(agent: Agent) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_logging() -> None:
-    """One line per record on stderr."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+def start_logging(config: Config, boot: str) -> None:
+    """One line per record on stderr: text, or JSON where ``[log]`` wants it."""
+    handler = logging.StreamHandler(sys.stderr)
+    if config.log.format == "json":
+        from edge_agent.telemetry.ecs import EcsFormatter
+
+        handler.setFormatter(EcsFormatter(config.device.id, boot))
+    else:
+        form = "%(asctime)s %(levelname)s %(message)s"
+        handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

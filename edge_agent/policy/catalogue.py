@@ -24,14 +24,15 @@ from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.policy.expression import Condition, names
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import UP, Standing
+from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     camera_message,
     frame_totals,
     input_message,
     judgement,
+    outbox_totals,
     output_message,
     system_message,
-    telemetry_totals,
 )
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"
@@ -63,7 +64,9 @@ def _system() -> Message:
     latency = Sketch()
     latency.add(1.0)
     totals: dict[str, int | float] = dict(frame_totals(FrameCounts(), during_swap=0, swaps=0))
-    totals |= telemetry_totals(waiting=0, dropped=0, lost=0)
+    outbox = Outbox(Path(":memory:"), 1)
+    totals |= outbox_totals(outbox, lost=0)
+    outbox.close()
     totals |= {f"captures_taken_{name}_total": 0 for name in REASONS}
     totals |= {f"captures_refused_{name}_total": 0 for name in REFUSALS}
     totals |= {"captures_kept": 0, "captures_mb": 0.0}

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.errors import StorageError
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
 from edge_agent.metrics import INFO, Message, event
 from edge_agent.monitors.drift import DriftVerdict
+from edge_agent.telemetry.outbox import Outbox
+
+
+def started_event(text: str, outbox: Outbox) -> Message:
+    """``agent.started``, with the last boot and its last number: a reader then knows its end."""
+    before = None
+    with suppress(StorageError):  # told by whoever sends this
+        before = outbox.life()
+    previous = {"previous_boot": before.boot, "previous_seq": before.seq} if before else {}
+    return event("agent.started", "info", text, agent=__version__, **previous)
+
 
 _WITHOUT = {"failed": ("model.failed", "error"), "held": ("model.held", "warning")}
 

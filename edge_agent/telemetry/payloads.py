@@ -21,6 +21,7 @@ from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import LEVELS
+from edge_agent.telemetry.outbox import Outbox
 
 _PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
@@ -216,11 +217,19 @@ def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[s
     }
 
 
-def telemetry_totals(*, waiting: int, dropped: int, lost: int) -> dict[str, int]:
-    """What waits for the broker, and what never will arrive, for ``up/metrics/system``."""
+def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
+    """What waits, and what became of messages, since the outbox was made (``lost``: this run).
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
     return {
-        "outbox_waiting": waiting,
-        "outbox_dropped_total": dropped,
+        "outbox_waiting": len(outbox),
+        "outbox_aside": outbox.aside,
+        "outbox_bytes": outbox.size_bytes,
+        "outbox_dropped_total": outbox.dropped,
+        **{f"outbox_{name}_total": count for name, count in counts.items()},
         "telemetry_lost_total": lost,
     }
 

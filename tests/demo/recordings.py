@@ -32,9 +32,9 @@ class Script:
         at = self.recording.started_wall + t
         self.say(t, "up/events", kind="transition", reason=reason, at=at, **fields)
 
-    def event(self, t: float, kind: str, text: str) -> None:
+    def event(self, t: float, kind: str, text: str, **fields: str) -> None:
         """One event of another kind."""
-        self.say(t, "up/events", kind=kind, severity="warning", text=text)
+        self.say(t, "up/events", kind=kind, severity="warning", text=text, **fields)
 
 
 def story() -> Recording:

@@ -56,6 +56,16 @@ def test_input_faults_are_stretches():
     assert facts.input_faults(open_ended.recording, 9) == [(5.0, 9, "dirty")]
 
 
+def test_an_input_fault_lasts_as_long_as_any_check_fails():
+    """Blur and SSIM overlap: one stretch, told by the first."""
+    script = Script()
+    script.event(5, "gate.rejecting", "blurred", check="blur")
+    script.event(6, "gate.rejecting", "unlike", check="ssim")
+    script.event(7, "gate.cleared", "sharp", check="blur")
+    script.event(9, "gate.cleared", "alike", check="ssim")
+    assert facts.input_faults(script.recording, 12) == [(5.0, 9.0, "blurred")]
+
+
 def test_running_follows_the_versions():
     """The strip of versions is what the metrics say that ran."""
     versions = [version for _, _, version in facts.running(story(), 135)]

@@ -21,7 +21,9 @@ from tests.bundles import make_bundle, write_frames
 from tests.devices import Device
 from tests.edge_agent.gate.scene import baseline
 
-COMMANDS = ("run", "calibrate", "detect", "doctor", "init", "status", "captures")
+COMMANDS = (
+    "run", "calibrate", "detect", "doctor", "init", "status", "captures", "quality",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,9 @@ def outcome(argv, capsys):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["quality", "--help"]]
+)
 def test_help_is_quick_and_imports_nothing_heavy(arguments):
     """Half a second on a quiet machine; three here, where tests run side by side."""
     code = (
@@ -81,6 +85,9 @@ def test_a_config_error_names_every_fault_and_the_nearest_key(tmp_path, capsys):
         (["detect", "nowhere", "picture.png"], 4, "nowhere/manifest.json"),
         (["detect", "{bundle}"], 2, "Missing argument 'IMAGES...'"),
         (["detect", "{bundle}", "no.png"], 6, "no.png"),
+        (["quality", "no.png", "--reference", "none.png"], 6, "none.png: no such file"),
+        (["quality", "no.png", "--reference", "x", "--metric", "sim"], 2, 'did you mean "ssim"'),
+        (["quality", "no.png"], 2, "Missing option '--reference'"),
         (["launch"], 2, "see `edge-agent --help`"),
     ],
 )

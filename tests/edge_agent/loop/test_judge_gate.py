@@ -53,6 +53,7 @@ class Bench:
             self.count += 1
             shot = picture(self.count, **how)
             self.judge.frame(Frame(shot, self.count / 10, self.count, "top"))
+        assert self.judge.drain(10)
 
     def alarms(self):
         return [(event["kind"].removeprefix("gate."), event["check"]) for event in self.told]

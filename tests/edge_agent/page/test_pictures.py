@@ -11,7 +11,7 @@ import pytest
 
 from edge_agent.detection.decode import above
 from edge_agent.gate import Reference
-from edge_agent.gate.statistics import reduce
+from edge_agent.gate.view import reduce
 from edge_agent.page.pictures import FRAME_HEADER, Pictures, fit, paint
 from edge_agent.page.watch import Watch
 from tests.bundles import HEIGHT, WIDTH, background, dirty, frame, make_bundle

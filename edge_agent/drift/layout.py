@@ -1,0 +1,123 @@
+"""What is watched: one value per feature of a sampled frame, and where it is counted. Pure.
+
+A frame counts once per feature. What belongs to boxes is taken from one box of the frame, chosen by
+a hash of the frame's number: boxes of one frame are no independent samples.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.detection.decode import Floats, above
+from edge_agent.gate.statistics import Statistics
+from edge_agent.monitors.histogram import CLASS_FEATURE, EDGES, INPUT_FEATURES
+
+HOURS = 24
+_PLACE = tuple(step / 8 for step in range(1, 8))
+_EDGES: dict[str, tuple[float, ...]] = {
+    **EDGES,
+    # centre of the box as a share of the picture's width and height
+    "box_x": _PLACE,
+    "box_y": _PLACE,
+}
+BOX_FEATURES = ("score", "box_area", "box_aspect", "box_x", "box_y", CLASS_FEATURE)
+FEATURES = ("detections_per_frame", *BOX_FEATURES, *INPUT_FEATURES)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Where one feature is counted.
+
+    Attributes:
+        name: of it.
+        ordered: whether neighbouring bins are alike; False for the classes.
+        place: its bins in the vector of all counts.
+    """
+
+    name: str
+    ordered: bool
+    place: slice
+
+
+class Layout:
+    """All features of a model's classes in one vector of counts."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        made, at = [], 0
+        for name in FEATURES:
+            bins = classes if name == CLASS_FEATURE else len(_EDGES[name]) + 1
+            made.append(Feature(name, name != CLASS_FEATURE, slice(at, at + bins)))
+            at += bins
+        self.features = tuple(made)
+        self.size = at
+        self.ordered = tuple(feature for feature in made if feature.ordered)
+        self._start = {feature.name: feature.place.start for feature in made}
+
+    def indices(self, values: Mapping[str, float]) -> list[int]:
+        """Where the values of one frame are counted; NaN is not."""
+        return list(self._indices(values.items()))
+
+    def _indices(self, values: Iterable[tuple[str, float]]) -> Iterator[int]:
+        for name, value in values:
+            if value != value:
+                continue
+            if name == CLASS_FEATURE:
+                yield self._start[name] + min(max(int(value), 0), self.classes - 1)
+            else:
+                yield self._start[name] + bisect_right(_EDGES[name], value)
+
+
+def values_of(
+    detections: Floats,
+    *,
+    confidence: float,
+    size: tuple[int, int],
+    statistics: Statistics | None,
+    ssim: float | None,
+    seq: int,
+) -> dict[str, float]:
+    """The values of one frame.
+
+    Args:
+        detections: (n, 6) rows x0, y0, x1, y1 in pixels, score, class; down to the decode floor.
+        confidence: score from which a detection is reported; only ``score`` looks below it.
+        size: width and height of the picture in pixels.
+        statistics: of the picture, None where there is no gate.
+        ssim: likeness to the reference, None without one.
+        seq: number of the frame; chooses the box.
+    """
+    reported = above(detections, confidence)
+    found = {"detections_per_frame": float(len(reported))}
+    if statistics is not None:
+        found |= {
+            "luminance": statistics.luminance,
+            "contrast": statistics.contrast,
+            "sharpness": statistics.sharpness,
+        }
+    if ssim is not None:
+        found["ssim"] = ssim
+    dice = zlib.crc32(seq.to_bytes(8, "little", signed=True))
+    if len(detections):
+        found["score"] = float(detections[dice % len(detections), 4])
+    if len(reported):
+        found |= _box(reported[dice % len(reported)], size)
+    return found
+
+
+def _box(row: npt.NDArray[np.float32], size: tuple[int, int]) -> dict[str, float]:
+    x0, y0, x1, y1, _, kind = (float(value) for value in row)
+    (width, height), across, down = size, x1 - x0, y1 - y0
+    return {
+        "box_area": across * down / (width * height),
+        "box_aspect": across / down if down > 0 else float("nan"),
+        "box_x": (x0 + x1) / 2 / width,
+        "box_y": (y0 + y1) / 2 / height,
+        CLASS_FEATURE: kind,
+    }
