@@ -71,6 +71,7 @@ class Judge:
 
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
+        withheld: whether frames are judged and counted, but their boxes not told.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Judge:
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
+        self.withheld = False
         self._camera = camera
         self._gate = gate
         self._holder = holder
@@ -196,7 +198,7 @@ class Judge:
             self._camera.id, verdict, result, size=(width, height), gate_ms=gate_ms
         )
         self.inferred += 1
-        if self._detections:
+        if self._detections and not self.withheld:
             reported = loaded.reported(result.detections).tolist()
             boxes = [[round(value, 4) for value in row] for row in reported]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)

@@ -22,9 +22,11 @@ from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.obey import Snapshots, actions
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
 from edge_agent.metrics import Message
+from edge_agent.policy.wishes import Wishes
 from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.desk import Desk
@@ -35,6 +37,7 @@ from edge_agent.telemetry.voice import Telemetry
 if TYPE_CHECKING:
     from edge_agent.captures.recorder import Recorder
     from edge_agent.page import LivePage
+    from edge_agent.policy.webhook import Webhook
     from edge_agent.telemetry.scrape import Scrape
 
 GOODBYE_S = 0.9
@@ -88,7 +91,13 @@ def run(
         recorder = _recorder(config, telemetry.boot, inbox)
         if recorder is not None:
             stack.callback(recorder.close, LAST_CAPTURES_S)
-        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder))
+        wishes = None if recorder is None else Wishes(recorder, config.capture.spacing_s)
+        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder, wishes))
+        webhook = _webhook(config, inbox)
+        if webhook is not None:
+            stack.callback(webhook.close, GOODBYE_S)
+        overseer = Overseer(config, runtimes, journal=journal, wishes=wishes, webhook=webhook)
+        telemetry.listen(overseer.heard)
         agent = Agent(
             config,
             runtimes,
@@ -96,6 +105,7 @@ def run(
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
+            overseer=overseer,
             counters=() if recorder is None else (recorder.totals,),
         )
         hooks = Hooks(
@@ -191,10 +201,21 @@ def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
     return open_recorder(config, boot, inbox.put)
 
 
-def _listeners(everywhere: Sequence[Listener], recorder: Recorder | None) -> Listeners:
-    if recorder is None:
+def _webhook(config: Config, inbox: Inbox) -> Webhook | None:
+    """Who is asked for retraining; without one nothing of HTTP is imported."""
+    if config.policy.webhook is None:
+        return None
+    from edge_agent.policy.webhook import Webhook
+
+    return Webhook(config.policy.webhook, inbox.put)
+
+
+def _listeners(
+    everywhere: Sequence[Listener], recorder: Recorder | None, wishes: Wishes | None
+) -> Listeners:
+    if recorder is None or wishes is None:
         return lambda camera: everywhere
-    return lambda camera: [*everywhere, recorder.listener(camera)]
+    return lambda camera: [*everywhere, recorder.listener(camera), wishes.listener(camera)]
 
 
 def _runtimes(
