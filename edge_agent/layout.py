@@ -28,6 +28,16 @@ class Layout:
         return self.data / "outbox.sqlite"
 
     @property
+    def starts(self) -> Path:
+        """How often the agent was started here."""
+        return self.data / "starts.json"
+
+    @property
+    def feedback(self) -> Path:
+        """What inspectors said, and the last frames' detections."""
+        return self.data / "feedback.sqlite"
+
+    @property
     def captures(self) -> Path:
         """Frames that were kept for relabelling."""
         return self.data / "captures"

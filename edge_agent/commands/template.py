@@ -95,6 +95,10 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
+# The last frames' detections, so that inspectors can say what was right: edge-agent feedback
+[feedback]
+# recent_mb = 20.0                 # 0: none
+
 # Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly

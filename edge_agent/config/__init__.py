@@ -3,6 +3,7 @@
 from edge_agent.config.capture import Capture
 from edge_agent.config.device import Device, Mqtt, Repository
 from edge_agent.config.exports import HomeAssistant, Log, Prometheus
+from edge_agent.config.feedback import Feedback
 from edge_agent.config.file import Config, load, parse
 from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
@@ -17,6 +18,7 @@ __all__ = [
     "Config",
     "Device",
     "Drift",
+    "Feedback",
     "Gate",
     "HomeAssistant",
     "Log",

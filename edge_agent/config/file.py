@@ -30,6 +30,7 @@ from edge_agent.config.exports import (
     parse_log,
     parse_prometheus,
 )
+from edge_agent.config.feedback import Feedback, parse_feedback
 from edge_agent.config.gate import Gate, parse_gate
 from edge_agent.config.models import (
     Camera,
@@ -68,6 +69,7 @@ class Config:
     page: Page
     capture: Capture
     policy: Policy
+    feedback: Feedback
     prometheus: Prometheus
     homeassistant: HomeAssistant
     log: Log
@@ -132,6 +134,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
             folder,
             captures=capture.enabled,
         ),
+        feedback=parse_feedback(fields.table("feedback", optional=True)),
         prometheus=parse_prometheus(fields.table("prometheus", optional=True)),
         homeassistant=parse_homeassistant(fields.table("homeassistant", optional=True)),
         log=parse_log(fields.table("log", optional=True)),

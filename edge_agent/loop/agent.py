@@ -22,7 +22,7 @@ from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.metrics import Message, event
 from edge_agent.monitors.drift import DriftVerdict
-from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.latency import Speed
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import WindowReport
 from edge_agent.telemetry.desk import Desk
@@ -42,6 +42,7 @@ from edge_agent.telemetry.payloads import (
     input_message,
     outbox_totals,
     output_message,
+    slice_messages,
     system_message,
 )
 from edge_agent.telemetry.reported import Reporter
@@ -84,8 +85,8 @@ class Agent:
         self._clock = clock
         self._stopping = False
         self._system = SystemReader(config.layout.data)
-        self._latency = Sketch()
-        self._inferred = 0
+        self._speed = Speed()
+        self._calls = 0
         self._swaps = 0
         self._dropped_during_swap = 0
         self._window_began = clock()
@@ -267,13 +268,13 @@ class Agent:
             provider_ok=loaded.provider_ok,
             rss_mb=self._system.rss_mb(),
         )
-        self._latency.merge(report.latency)
-        self._inferred += report.inferred
+        self._count_speed(report, loaded)
         verdict = loaded.drift.update(report.merged())
         classes = loaded.bundle.manifest.classes
         messages = [
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
+        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
         if verdict is not None:
             messages += self._drift_events(runtime, verdict)
         if loaded is runtime.current:
@@ -283,6 +284,13 @@ class Agent:
         messages.append(output_message(runtime.name, classes, report, loaded.drift, said))
         self._telemetry.send(messages, model_version=loaded.version)
         return window
+
+    def _count_speed(self, report: WindowReport, loaded: Loaded) -> None:
+        """A window's share of the device's speed."""
+        self._calls += loaded.lane.runs()
+        self._speed.inferred += report.inferred
+        self._speed.latency.merge(report.latency)
+        self._speed.end_to_end.merge(report.stages.end_to_end)
 
     def _drift_events(self, runtime: ModelRuntime, verdict: DriftVerdict) -> list[Message]:
         """One event when output drift is suspected, one when it is gone."""
@@ -305,6 +313,7 @@ class Agent:
         totals: dict[str, int | float] = dict(
             frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
         )
+        totals["inference_calls_total"] = self._calls
         for counter in self._counters:
             totals |= counter()
         try:
@@ -312,13 +321,9 @@ class Agent:
         except StorageError as error:
             self._complain(str(error))
         message = system_message(
-            self._system.read(),
-            self._latency,
-            totals,
-            inferred=self._inferred,
-            seconds=now - self._window_began,
+            self._system.read(), self._speed, totals, seconds=now - self._window_began
         )
-        self._latency, self._inferred, self._window_began = Sketch(), 0, now
+        self._speed, self._window_began = Speed(), now
         self._telemetry.send([message], model_version=self._version)
 
     def _send_info(self) -> None:

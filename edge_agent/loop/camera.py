@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_agent.backoff import Backoff, Pace
@@ -122,6 +122,7 @@ class CameraWorker:
         self._captured = 0
         self._outcomes: dict[str, int] = {}
         self._openings = 0
+        self._last_seq = 0
         self._logged: set[str] = set()
         self._opened_at = self._came_at = clock()
         self._look_at = 0.0
@@ -195,6 +196,7 @@ class CameraWorker:
         self._alive = 0
         self._looked = self._totals()  # what came before this opening says nothing of it
         source = self._opener(self.camera.source, self.camera.id)
+        before = self._last_seq
         capture = Capture(
             source, policy=self.camera.policy, size=self.camera.queue, screen=self._screen
         )
@@ -206,6 +208,9 @@ class CameraWorker:
                 frame = capture.get(WAIT_S)
                 self._look(capture, arrived=frame is not None)
                 if frame is not None:
+                    if before:  # a source counts anew; a frame's number shall stay its own
+                        frame = replace(frame, seq=before + frame.seq)
+                    self._last_seq = frame.seq
                     self.judge.frame(frame)
                     del frame  # or its memory would wait for the next one
                 elif capture.finished and not self._stop.is_set():

@@ -24,6 +24,7 @@ from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.slices import SliceHistory
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
 
@@ -39,6 +40,7 @@ class Loaded:
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
         limit: score above which detections are reported; of all classes or of each one's own.
         lane: what brings frames through the detector.
+        slices: what it reported per camera and shift.
         users: frames that are inside it now.
     """
 
@@ -53,9 +55,11 @@ class Loaded:
     limit: Limit
     users: int = 0
     lane: Lane = field(init=False)
+    slices: SliceHistory = field(init=False)
 
     def __post_init__(self) -> None:
         self.lane = Lane(self.detector)
+        self.slices = SliceHistory(self.bundle.manifest.classes)
 
     @property
     def version(self) -> int:

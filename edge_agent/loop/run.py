@@ -25,6 +25,7 @@ from edge_agent.loop.obey import Snapshots, actions
 from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
+from edge_agent.loop.starts import Starts
 from edge_agent.metrics import Message
 from edge_agent.policy.wishes import Wishes
 from edge_agent.sinks import Hooks, SinkContext, make_sink
@@ -36,6 +37,7 @@ from edge_agent.telemetry.voice import Telemetry
 
 if TYPE_CHECKING:
     from edge_agent.captures.recorder import Recorder
+    from edge_agent.feedback.recent import Recent
     from edge_agent.page import LivePage
     from edge_agent.policy.webhook import Webhook
     from edge_agent.telemetry.scrape import Scrape
@@ -73,6 +75,8 @@ def run(
     with ExitStack() as stack:
         _make_folders(layout)
         stack.enter_context(only_one(layout.data / "agent.lock"))
+        starts = Starts(layout.starts)
+        stack.callback(starts.end)
         max_age_s = config.metrics.outbox_max_age_h * 3600
         outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6), max_age_s)
         stack.callback(outbox.close)
@@ -91,6 +95,10 @@ def run(
         recorder = _recorder(config, telemetry.boot, inbox)
         if recorder is not None:
             stack.callback(recorder.close, LAST_CAPTURES_S)
+        recent = _recent(config, telemetry.boot)
+        if recent is not None:
+            stack.callback(recent.close, LAST_CAPTURES_S)
+            seen.append(recent.listen)
         wishes = None if recorder is None else Wishes(recorder, config.capture.spacing_s)
         runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder, wishes))
         webhook = _webhook(config, inbox)
@@ -106,7 +114,7 @@ def run(
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
             overseer=overseer,
-            counters=() if recorder is None else (recorder.totals,),
+            counters=[starts.totals, *(part.totals for part in (recorder, shown, recent) if part)],
         )
         hooks = Hooks(
             tell=inbox.put,
@@ -208,6 +216,18 @@ def _webhook(config: Config, inbox: Inbox) -> Webhook | None:
     from edge_agent.policy.webhook import Webhook
 
     return Webhook(config.policy.webhook, inbox.put)
+
+
+def _recent(config: Config, boot: str) -> Recent | None:
+    """What remembers the last frames' detections for inspectors."""
+    most_bytes = int(config.feedback.recent_mb * 1e6)
+    if not most_bytes:
+        return None
+    from edge_agent.feedback.recent import Recent
+
+    recent = Recent(config.layout.feedback, most_bytes, boot)
+    recent.start()
+    return recent
 
 
 def _listeners(

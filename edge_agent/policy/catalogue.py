@@ -17,8 +17,9 @@ from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message
 from edge_agent.monitors.drift import DriftMonitor, DriftVerdict
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
+from edge_agent.monitors.latency import Speed, Stages
 from edge_agent.monitors.scores import ScoreTally
-from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.slices import SliceCounts
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.policy.expression import Condition, names
@@ -61,8 +62,9 @@ def kind_of(condition: Condition, known: Mapping[str, str]) -> str:
 
 
 def _system() -> Message:
-    latency = Sketch()
-    latency.add(1.0)
+    speed = Speed(inferred=1)
+    for sketch in (speed.latency, speed.end_to_end):
+        sketch.add(1.0)
     totals: dict[str, int | float] = dict(frame_totals(FrameCounts(), during_swap=0, swaps=0))
     outbox = Outbox(Path(":memory:"), 1)
     totals |= outbox_totals(outbox, lost=0)
@@ -71,11 +73,14 @@ def _system() -> Message:
     totals |= {f"captures_refused_{name}_total": 0 for name in REFUSALS}
     totals |= {"captures_kept": 0, "captures_mb": 0.0}
     reading = SystemReader(Path("/")).read()
-    return system_message(reading, latency, totals, inferred=1, seconds=1.0)
+    return system_message(reading, speed, totals, seconds=1.0)
 
 
 def _output() -> Message:
     report = WindowReport(classes=1, inferred=1, candidates=1)
+    for stage in Stages.__slots__:
+        getattr(report.stages, stage).add(1.0)
+    report.camera("").outputs.frames = 1
     monitor = DriftMonitor(None, Drift(psi_max=0.25, min_frames=1, correlated_frames=1))
     every = dict.fromkeys(OUTPUT_FEATURES, 0.0)
     monitor.verdict = DriftVerdict(every, every, frames=1)
@@ -84,7 +89,7 @@ def _output() -> Message:
 
 
 def _input() -> Message:
-    tally = CameraTally(Histograms(1), seen=1, pictures=1, ssim_min=1.0)
+    tally = CameraTally(Histograms(1), SliceCounts(1), seen=1, pictures=1, ssim_min=1.0)
     tally.histograms.counts["ssim"][0] = 1
     tally.checks |= {name: ScoreTally() for name in CHECKS}
     return input_message("", "", tally)

@@ -16,7 +16,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.metrics import METRICS_CAMERA, METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM
+from edge_agent.metrics import (
+    METRICS_CAMERA,
+    METRICS_CLASSES,
+    METRICS_INPUT,
+    METRICS_OUTPUT,
+    METRICS_SYSTEM,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # topics of metrics, and how the names of their families begin
@@ -25,6 +31,7 @@ FAMILIES = {
     METRICS_CAMERA: "outpost_camera",
     METRICS_INPUT: "outpost_input",
     METRICS_OUTPUT: "outpost_output",
+    METRICS_CLASSES: "outpost_classes",
 }
 _ENVELOPE = frozenset({"v", "ts", "boot", "seq", "model_version", "model", "camera"})
 # a payload's unit -> Prometheus' base unit and the factor

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 
 from edge_agent.health import Window
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import (
     METRICS_CAMERA,
+    METRICS_CLASSES,
     METRICS_INPUT,
     METRICS_OUTPUT,
+    METRICS_SLICES,
     METRICS_SYSTEM,
     Message,
     numbers,
 )
 from edge_agent.monitors.drift import DriftMonitor
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
-from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.latency import Speed, quantiles, stage_values
+from edge_agent.monitors.slices import Difference, SliceCounts, SliceHistory, shift_of
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import LEVELS
@@ -69,22 +73,19 @@ def health_window(
 
 def system_message(
     reading: Mapping[str, float | int],
-    latency: Sketch,
+    speed: Speed,
     totals: Mapping[str, int | float],
     *,
-    inferred: int,
     seconds: float,
 ) -> Message:
     """``up/metrics/system``: the device, speed, and frames by outcome since the start."""
-    timed = latency.count > 0
-    speed = {
+    values: dict[str, float | int | None] = {
         "window_s": round(seconds, 3),
-        "throughput_fps": inferred / seconds if seconds > 0 else None,
-        "latency_p50_ms": latency.quantile(0.5) if timed else None,
-        "latency_p95_ms": latency.quantile(0.95) if timed else None,
-        "latency_mean_ms": latency.mean_ms if timed else None,
+        "throughput_fps": speed.inferred / seconds if seconds > 0 else None,
+        "latency_mean_ms": speed.latency.mean_ms if speed.latency.count else None,
     }
-    return Message(METRICS_SYSTEM, {**_rounded(speed), **reading, **totals})
+    values |= quantiles("latency", speed.latency) | quantiles("end_to_end", speed.end_to_end)
+    return Message(METRICS_SYSTEM, {**_rounded(values), **reading, **totals})
 
 
 def input_message(model: str, camera: str, tally: CameraTally) -> Message:
@@ -157,17 +158,19 @@ def output_message(
         "errors": report.errors,
         "nonfinite": report.nonfinite,
         "detections": report.detections,
+        "saturated": report.saturated,
+        "outside": report.outside,
         "drift_block_frames": drift.frames,
     }
     if inferred:
         values |= {
             "detections_per_frame": report.detections / inferred,
             "near_threshold_share": report.near / report.candidates if report.candidates else None,
-            "preprocess_ms": report.preprocess_ms / inferred,
-            "infer_ms": report.infer_ms / inferred,
-            "postprocess_ms": report.postprocess_ms / inferred,
-            "gate_ms": report.gate_ms / (inferred + report.skipped),
         }
+    outputs = report.outputs()
+    if outputs.frames:
+        values["empty_share"] = outputs.empty / outputs.frames
+    values |= stage_values(report.stages)
     values |= class_counts(classes, report.reported)
     values |= said
     if drift.verdict.frames:
@@ -194,6 +197,67 @@ def judgement(
         "drift_suspected": int(drifted),
         "withheld": int(withheld),
     }
+
+
+def classes_message(
+    model: str, camera: str, classes: tuple[str, ...], outputs: SliceCounts
+) -> Message:
+    """``up/metrics/classes``: what the model reported in one camera's frames in this window."""
+    values: dict[str, float | int | None] = {
+        "frames": outputs.frames,
+        "detections": int(outputs.boxes.sum()),
+    }
+    if outputs.frames:
+        values["empty_share"] = outputs.empty / outputs.frames
+    values |= class_counts(classes, outputs.boxes)
+    return Message(METRICS_CLASSES, {"model": model, "camera": camera, **_rounded(values)})
+
+
+def slices_message(model: str, dimension: str, difference: Difference, hours: int) -> Message:
+    """``up/metrics/slices``: where the model's words differ most between cameras or shifts.
+
+    Args:
+        model: name.
+        dimension: what was compared, ``camera`` or ``shift``.
+        difference: the largest.
+        hours: that were looked at.
+    """
+    names = {"of": difference.of, "high": difference.high, "low": difference.low}
+    values: dict[str, float | int | None] = {
+        "difference": difference.value,
+        "difference_least": difference.interval.low,
+        "difference_most": difference.interval.high,
+        "high_rate": difference.high_rate,
+        "low_rate": difference.low_rate,
+        "sure": int(difference.sure),
+        "compared": difference.compared,
+        "frames": difference.frames,
+        "hours": hours,
+    }
+    return Message(
+        METRICS_SLICES, {"model": model, "dimension": dimension, **names, **_rounded(values)}
+    )
+
+
+def slice_messages(
+    model: str, history: SliceHistory, report: WindowReport, *, at: float
+) -> list[Message]:
+    """What each camera's frames gave in this window; once an hour, the largest differences.
+
+    Args:
+        model: name.
+        history: of the release, into which the window is counted.
+        report: the window.
+        at: wall-clock seconds at its end.
+    """
+    outputs = {name: tally.outputs for name, tally in report.cameras.items()}
+    messages = [
+        classes_message(model, name, history.classes, counts) for name, counts in outputs.items()
+    ]
+    hour, shift, hours = int(at // 3600), shift_of(time.localtime(at).tm_hour), history.hours
+    for dimension, difference in history.add(outputs, hour=hour, shift=shift).items():
+        messages.append(slices_message(model, dimension, difference, hours))
+    return messages
 
 
 def class_counts(classes: tuple[str, ...], reported: Counts) -> dict[str, float | int | None]:

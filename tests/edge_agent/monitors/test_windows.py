@@ -16,8 +16,8 @@ from edge_agent.gate import Statistics, Verdict
 from edge_agent.loop.camera import FrameCounts
 from edge_agent.monitors.drift import DriftMonitor, Z, judge, noise
 from edge_agent.monitors.histogram import Histograms
+from edge_agent.monitors.latency import Speed
 from edge_agent.monitors.profile import Profile
-from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import (
     frame_totals,
@@ -132,13 +132,13 @@ def test_payloads_are_flat_and_leave_out_what_is_not_there():
     empty = counter().close()
     drift = DriftMonitor(None, SETTINGS)
     quiet = [
-        system_message({}, Sketch(), {}, inferred=0, seconds=1.0),
+        system_message({}, Speed(), {}, seconds=1.0),
         output_message("m", CLASSES, empty, drift),
     ]
     busy = filled()
     messages = [
         *quiet,
-        system_message({"rss_mb": 1.0}, busy.latency, {"a": 1}, inferred=3, seconds=2.0),
+        system_message({"rss_mb": 1.0}, Speed(3, busy.latency), {"a": 1}, seconds=2.0),
         input_message("m", "top", busy.cameras["top"]),
         input_message("m", "side", busy.cameras["side"]),
         output_message("m", CLASSES, busy, drift),
@@ -163,7 +163,7 @@ def test_input_and_output_metrics_say_what_was_seen():
     said = output_message("m", CLASSES, report, drift).payload
     assert (said["class_scratch"], said["class_broken_edge"]) == (2, 1)
     assert said["near_threshold_share"] == 0.5
-    assert said["gate_ms"] == pytest.approx(3.0 / 4)
+    assert said["gate_ms"] == pytest.approx(3.0 / 2), "it looked at two frames"
     totals = frame_totals(FrameCounts(9, 6, 1, 2, 0), during_swap=0, swaps=2)
     assert totals["frames_captured_total"] == 9 and totals["swaps_total"] == 2
 

@@ -71,6 +71,7 @@ def test_every_payload_is_what_its_schema_says(life):
     assert names == {
         *("status", "info", "reported", "events", "detections", "alerts"),
         *("metrics_system", "metrics_input", "metrics_camera", "metrics_output"),
+        "metrics_classes",
     }
     assert MODEL in documents(life)[-1][1].get("models", {MODEL: 1})
 
