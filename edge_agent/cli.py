@@ -251,6 +251,34 @@ def remove(numbers: tuple[int, ...], everything: bool, **which: Any) -> None:
 
 
 @cli.group()
+def alerts() -> None:
+    """Look at the alerts that stand, and say that you took note."""
+
+
+@alerts.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON.")
+def list_alerts(config_path: Path, as_json: bool) -> None:
+    """List active alerts, the worst first."""
+    from edge_agent import config
+    from edge_agent.commands import alerts
+
+    alerts.show(config.load(config_path), as_json=as_json, echo=click.echo)
+
+
+@alerts.command()
+@click.argument("number", type=int)
+@config_option
+@click.option("--by", default="", help="Who takes note; the login name when absent.")
+def ack(number: int, config_path: Path, by: str) -> None:
+    """Acknowledge the alert NUMBER; it stays active until what raised it is over."""
+    from edge_agent import config
+    from edge_agent.commands import alerts
+
+    alerts.acknowledge(config.load(config_path), number, by, echo=click.echo)
+
+
+@cli.group()
 def feedback() -> None:
     """Say what is right, wrong or missed, and see precision and recall."""
 

@@ -43,6 +43,11 @@ class Layout:
         return self.data / "captures"
 
     @property
+    def alerts(self) -> Path:
+        """The alerts that stand, and what they must remember."""
+        return self.data / "alerts.json"
+
+    @property
     def store(self) -> Path:
         """Blobs by their SHA-256."""
         return self.data / "store" / "sha256"

@@ -95,9 +95,9 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
-# What was reported in the last frames, so that edge-agent feedback finds them
+# The last frames' detections, so that inspectors can say what was right: edge-agent feedback
 [feedback]
-# recent_mb = 20.0                 # 0 keeps none
+# recent_mb = 20.0                 # 0: none
 
 # Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
 [capture]

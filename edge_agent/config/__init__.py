@@ -9,6 +9,7 @@ from edge_agent.config.gate import Gate
 from edge_agent.config.models import Camera, Model, SelfTest
 from edge_agent.config.monitors import Drift, Metrics
 from edge_agent.config.page import Address, Page
+from edge_agent.config.policy import Policy, Webhook
 
 __all__ = [
     "Address",
@@ -25,9 +26,11 @@ __all__ = [
     "Model",
     "Mqtt",
     "Page",
+    "Policy",
     "Prometheus",
     "Repository",
     "SelfTest",
+    "Webhook",
     "load",
     "parse",
 ]

@@ -42,6 +42,7 @@ from edge_agent.config.models import (
 )
 from edge_agent.config.monitors import Drift, Metrics, parse_drift, parse_metrics
 from edge_agent.config.page import Page, parse_page
+from edge_agent.config.policy import Policy, parse_policy
 from edge_agent.errors import ConfigError
 from edge_agent.layout import Layout
 
@@ -67,6 +68,7 @@ class Config:
     selftest: SelfTest
     page: Page
     capture: Capture
+    policy: Policy
     feedback: Feedback
     prometheus: Prometheus
     homeassistant: HomeAssistant
@@ -108,6 +110,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
     """Check a parsed configuration; raises `ConfigError` with every fault."""
     fields = Fields(document)
     folder = path.parent.absolute()
+    capture = parse_capture(fields.table("capture", optional=True), folder)
     config = Config(
         path=path,
         device=parse_device(fields.table("device"), folder),
@@ -124,7 +127,13 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         metrics=parse_metrics(fields.table("metrics", optional=True)),
         selftest=parse_selftest(fields.table("selftest", optional=True)),
         page=parse_page(fields.table("page", optional=True), folder),
-        capture=parse_capture(fields.table("capture", optional=True), folder),
+        capture=capture,
+        policy=parse_policy(
+            fields.table("policy", optional=True),
+            fields.tables("rule"),
+            folder,
+            captures=capture.enabled,
+        ),
         feedback=parse_feedback(fields.table("feedback", optional=True)),
         prometheus=parse_prometheus(fields.table("prometheus", optional=True)),
         homeassistant=parse_homeassistant(fields.table("homeassistant", optional=True)),

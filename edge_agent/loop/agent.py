@@ -18,6 +18,7 @@ from edge_agent.health import Health, Window
 from edge_agent.loop.camera import CameraWorker, FrameCounts
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.metrics import Message, event
 from edge_agent.monitors.drift import DriftVerdict
@@ -69,6 +70,7 @@ class Agent:
         telemetry: Telemetry,
         outbox: Outbox,
         reporter: Reporter | None,
+        overseer: Overseer,
         counters: Sequence[Counter] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +80,7 @@ class Agent:
         self._telemetry = telemetry
         self._outbox = outbox
         self._reporter = reporter
+        self._overseer = overseer
         self._counters = tuple(counters)
         self._clock = clock
         self._stopping = False
@@ -155,6 +158,7 @@ class Agent:
         if self._desk is not None:
             self._desk.poll()
         self._forward()
+        self._tell(self._overseer.tick())
         now = self._clock()
         if now >= self._report_at:
             self._report_at = now + REPORT_S
@@ -167,6 +171,7 @@ class Agent:
         text = f"edge-agent {__version__} started for {names}"
         log.info("%s (boot %s)", text, self._telemetry.boot)
         self._telemetry.send([started_event(text, self._outbox)])
+        self._tell(self._overseer.begin())
         self._write_health()
         for camera in self._cameras:
             camera.start()
@@ -179,6 +184,7 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        self._overseer.close()
         self._write_health(stopped=True)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
         self._telemetry.send([farewell], model_version=self._version)
@@ -243,7 +249,12 @@ class Agent:
             reports = [camera.report() for camera in runtime.cameras]
             self._telemetry.send([camera_message(report) for report in reports])
         self._send_system()
+        self._tell(self._overseer.judge())
         self._write_health()
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._telemetry.send(messages, model_version=self._version)
 
     def _close_window(self, runtime: ModelRuntime, loaded: Loaded) -> Window:
         report = loaded.window.close()
@@ -263,20 +274,14 @@ class Agent:
         messages = [
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
-        messages.append(
-            output_message(
-                runtime.name,
-                classes,
-                report,
-                loaded.drift,
-                provider_ok=loaded.provider_ok,
-            )
-        )
         messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
         if verdict is not None:
             messages += self._drift_events(runtime, verdict)
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)
+            self._overseer.window(runtime, loaded, report, verdict)
+        said = self._overseer.said(runtime, loaded)
+        messages.append(output_message(runtime.name, classes, report, loaded.drift, said))
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 

@@ -82,6 +82,7 @@ class Judge:
 
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
+        withheld: whether frames are judged and counted, but their boxes not told.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Judge:
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
+        self.withheld = False
         self._camera = camera
         self._gate = gate
         self._holder = holder
@@ -212,7 +214,7 @@ class Judge:
             end_to_end_ms=_age_ms(frame),
         )
         self.inferred += 1
-        if self._detections:
+        if self._detections and not self.withheld:
             reported = loaded.reported(result.detections).tolist()
             boxes = [[round(value, 4) for value in row] for row in reported]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)

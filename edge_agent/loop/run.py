@@ -22,10 +22,12 @@ from edge_agent.loop.follow import FixedRelease, Follower, Releases
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release, room_beside
 from edge_agent.loop.obey import Snapshots, actions
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener
 from edge_agent.loop.starts import Starts
 from edge_agent.metrics import Message
+from edge_agent.policy.wishes import Wishes
 from edge_agent.sinks import Hooks, SinkContext, make_sink
 from edge_agent.slots import Journal
 from edge_agent.telemetry.desk import Desk
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from edge_agent.captures.recorder import Recorder
     from edge_agent.feedback.recent import Recent
     from edge_agent.page import LivePage
+    from edge_agent.policy.webhook import Webhook
     from edge_agent.telemetry.scrape import Scrape
 
 GOODBYE_S = 0.9
@@ -96,7 +99,13 @@ def run(
         if recent is not None:
             stack.callback(recent.close, LAST_CAPTURES_S)
             seen.append(recent.listen)
-        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder))
+        wishes = None if recorder is None else Wishes(recorder, config.capture.spacing_s)
+        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder, wishes))
+        webhook = _webhook(config, inbox)
+        if webhook is not None:
+            stack.callback(webhook.close, GOODBYE_S)
+        overseer = Overseer(config, runtimes, journal=journal, wishes=wishes, webhook=webhook)
+        telemetry.listen(overseer.heard)
         agent = Agent(
             config,
             runtimes,
@@ -104,6 +113,7 @@ def run(
             telemetry=telemetry,
             outbox=outbox,
             reporter=_reporter(config, journal, outbox),
+            overseer=overseer,
             counters=[starts.totals, *(part.totals for part in (recorder, shown, recent) if part)],
         )
         hooks = Hooks(
@@ -199,6 +209,15 @@ def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
     return open_recorder(config, boot, inbox.put)
 
 
+def _webhook(config: Config, inbox: Inbox) -> Webhook | None:
+    """Who is asked for retraining; without one nothing of HTTP is imported."""
+    if config.policy.webhook is None:
+        return None
+    from edge_agent.policy.webhook import Webhook
+
+    return Webhook(config.policy.webhook, inbox.put)
+
+
 def _recent(config: Config, boot: str) -> Recent | None:
     """What remembers the last frames' detections for inspectors."""
     most_bytes = int(config.feedback.recent_mb * 1e6)
@@ -211,10 +230,12 @@ def _recent(config: Config, boot: str) -> Recent | None:
     return recent
 
 
-def _listeners(everywhere: Sequence[Listener], recorder: Recorder | None) -> Listeners:
-    if recorder is None:
+def _listeners(
+    everywhere: Sequence[Listener], recorder: Recorder | None, wishes: Wishes | None
+) -> Listeners:
+    if recorder is None or wishes is None:
         return lambda camera: everywhere
-    return lambda camera: [*everywhere, recorder.listener(camera)]
+    return lambda camera: [*everywhere, recorder.listener(camera), wishes.listener(camera)]
 
 
 def _runtimes(

@@ -16,11 +16,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.metrics import METRICS_CLASSES, METRICS_INPUT, METRICS_OUTPUT, METRICS_SYSTEM
+from edge_agent.metrics import (
+    METRICS_CAMERA,
+    METRICS_CLASSES,
+    METRICS_INPUT,
+    METRICS_OUTPUT,
+    METRICS_SYSTEM,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_PREFIX = {
+# topics of metrics, and how the names of their families begin
+FAMILIES = {
     METRICS_SYSTEM: "outpost",
+    METRICS_CAMERA: "outpost_camera",
     METRICS_INPUT: "outpost_input",
     METRICS_OUTPUT: "outpost_output",
     METRICS_CLASSES: "outpost_classes",
@@ -75,7 +83,7 @@ def samples(
         labels: beside ``model`` and ``camera``, which the payload has: device, version.
         ts: seconds since the epoch; None for now.
     """
-    prefix = _PREFIX.get(suffix)
+    prefix = FAMILIES.get(suffix)
     if prefix is None:
         return []
     own = {name: str(payload[name]) for name in ("model", "camera") if name in payload}
@@ -85,7 +93,7 @@ def samples(
             continue
         if not math.isfinite(value):
             continue
-        name, factor, label = _named(field)
+        name, factor, label = _named(field.removeprefix("camera_"))
         pairs = tuple({**own, **labels, **label}.items())
         found.append(Sample(f"{prefix}_{name}", pairs, value * factor, f"{suffix}: {field}", ts))
     return found

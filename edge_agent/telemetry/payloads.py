@@ -141,17 +141,16 @@ def output_message(
     classes: tuple[str, ...],
     report: WindowReport,
     drift: DriftMonitor,
-    *,
-    provider_ok: bool = True,
+    said: Mapping[str, int | None],
 ) -> Message:
     """``up/metrics/output``: what the model said in this window, and PSI of the last full block.
 
     Args:
-        model: name.
-        classes: names by id.
+        model: its name.
+        classes: its classes' names.
         report: what was counted.
-        drift: its last verdict is told.
-        provider_ok: whether the wanted provider is active; ``up/info`` has the names.
+        drift: the monitor after this window.
+        said: of `judgement`.
     """
     inferred = report.inferred
     values: dict[str, float | int | None] = {
@@ -173,12 +172,31 @@ def output_message(
         values["empty_share"] = outputs.empty / outputs.frames
     values |= stage_values(report.stages)
     values |= class_counts(classes, report.reported)
+    values |= said
     if drift.verdict.frames:
         values["psi_frames"] = drift.verdict.frames
         values |= {f"psi_{name}": value for name, value in drift.verdict.psi.items()}
         values |= {f"psi_limit_{name}": value for name, value in drift.verdict.limits.items()}
-    values["provider_ok"] = int(provider_ok)
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
+
+
+def judgement(
+    *, selftest: bool | None, provider_ok: bool, drifted: bool, withheld: bool
+) -> dict[str, int | None]:
+    """What the agent holds of a model, for ``up/metrics/output``: 1 is yes, 0 is no.
+
+    Args:
+        selftest: whether the live engine reproduced its golden frames; None before it was asked.
+        provider_ok: whether the wanted provider runs it.
+        drifted: whether output drift is suspected.
+        withheld: whether a rule keeps its detections back.
+    """
+    return {
+        "selftest_failed": None if selftest is None else int(not selftest),
+        "provider_ok": int(provider_ok),
+        "drift_suspected": int(drifted),
+        "withheld": int(withheld),
+    }
 
 
 def classes_message(

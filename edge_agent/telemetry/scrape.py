@@ -18,18 +18,10 @@ from typing import Any
 from edge_agent import __version__
 from edge_agent.config import Address
 from edge_agent.errors import ConfigError
-from edge_agent.metrics import (
-    INFO,
-    METRICS_CLASSES,
-    METRICS_INPUT,
-    METRICS_OUTPUT,
-    METRICS_SYSTEM,
-    Message,
-)
-from edge_agent.telemetry.exposition import CONTENT_TYPE, Sample, samples, text
+from edge_agent.metrics import INFO, Message
+from edge_agent.telemetry.exposition import CONTENT_TYPE, FAMILIES, Sample, samples, text
 
 log = logging.getLogger(__name__)
-_METRICS = (METRICS_SYSTEM, METRICS_INPUT, METRICS_OUTPUT, METRICS_CLASSES)
 _Kept = tuple[float, Mapping[str, Any]]
 
 
@@ -53,7 +45,7 @@ class Scrape:
         if message.suffix == INFO:
             models = payload.get("models", {})
             self._versions = {name: str(one["version"]) for name, one in models.items()}
-        elif message.suffix in _METRICS:
+        elif message.suffix in FAMILIES:
             key = (message.suffix, str(payload.get("model", "")), str(payload.get("camera", "")))
             self._last = {**self._last, key: (self._clock(), payload)}
 

@@ -43,6 +43,10 @@ class Telemetry:
         self._stamper = Stamper(boot)
         self._live_stamper = Stamper(boot, step=-1)
 
+    def listen(self, listener: Callable[[Message], None]) -> None:
+        """One more listener, made when others already were."""
+        self._listeners = (*self._listeners, listener)
+
     def attach(self, sink: Sink) -> None:
         """Give the voice to a sink and start it."""
         self._sink = sink

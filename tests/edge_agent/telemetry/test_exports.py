@@ -103,6 +103,8 @@ def test_names_units_and_labels():
     shown = text(samples(METRICS_SYSTEM, system, {}))
     assert "# TYPE outpost_swaps_total counter" in shown
     assert "outpost_disk_free_bytes{} 3000000.0" in shown and "outpost_cpu_ratio{} 0.5" in shown
+    camera = text(samples("up/metrics/camera", {"camera": "top", "camera_up": 0.5}, {}))
+    assert 'outpost_camera_up{camera="top"} 0.5' in camera
     assert samples("up/events", {"value": 1}, {}) == []
 
 

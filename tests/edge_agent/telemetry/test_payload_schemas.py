@@ -69,7 +69,7 @@ def test_every_payload_is_what_its_schema_says(life):
     assert wrong == []
     names = {name for name, _ in documents(life)}
     assert names == {
-        *("status", "info", "reported", "events", "detections"),
+        *("status", "info", "reported", "events", "detections", "alerts"),
         *("metrics_system", "metrics_input", "metrics_camera", "metrics_output"),
         "metrics_classes",
     }
