@@ -103,7 +103,7 @@ model = "defects"
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly
 # folder = ""                      # <data>/captures when empty
-# reasons = ["baseline", "check", "disagreement", "rare", "uncertain"]
+# reasons = ["alert", "baseline", "check", "disagreement", "rare", "uncertain"]
 # near = 0.05                      # a score this close to the threshold is uncertain
 # baseline_per_hour = 1.0          # frames per hour and camera at random moments
 # seed = 0                         # of those moments
