@@ -103,7 +103,7 @@ model = "defects"
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly
 # folder = ""                      # <data>/captures when empty
-# reasons = ["baseline", "check", "disagreement", "rare", "uncertain"]
+# reasons = ["alert", "baseline", "check", "disagreement", "rare", "uncertain"]
 # near = 0.05                      # a score this close to the threshold is uncertain
 # baseline_per_hour = 1.0          # frames per hour and camera at random moments
 # seed = 0                         # of those moments
@@ -131,6 +131,27 @@ model = "defects"
 
 # [log]
 # format = "text"                  # or "json": one object per line with ECS names
+
+# When an alert is raised and what is done. Sensible rules hold without any of this; they are
+# listed in docs/operate.md.
+[policy]
+# defaults = true                  # those rules; one of yours with the same name replaces one
+# selftest_s = 3600.0              # golden frames on the live engine so often; 0 is never
+# [policy.webhook]                 # asked for retraining, beside the event
+# url = "https://api.github.com/repos/me/models/dispatches"
+# kind = "github"                  # a repository_dispatch; or "plain"
+# token_file = "webhook.token"     # make one: (umask 077; cat > webhook.token)
+# ca = ""                          # a private authority's certificate
+# timeout_s = 10.0
+# retries = 5
+# [[rule]]
+# name = "many-scratches"
+# when = "class_scratch > 20 for 3 windows"   # any metric; and, or, not; for 30 s
+# severity = "warning"             # or "info", "error"
+# clear_when = "class_scratch < 5" # hysteresis; the opposite of when, when absent
+# clear_after = 3                  # windows in a row
+# hold_off_s = 300.0               # not again so soon
+# actions = []                     # "capture", "rollback", "retrain", "stop"
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

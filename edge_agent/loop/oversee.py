@@ -43,7 +43,13 @@ if TYPE_CHECKING:
 NOTES_S = 1.0
 log = logging.getLogger(__name__)
 
-_ABOUT = {METRICS_INPUT: "camera", METRICS_CAMERA: "camera", METRICS_OUTPUT: "model"}
+_ABOUT = {
+    METRICS_SYSTEM: "",
+    METRICS_INPUT: "camera",
+    METRICS_CAMERA: "camera",
+    METRICS_OUTPUT: "model",
+}
+"""Which field says what the metrics are about."""
 
 
 class Overseer:
@@ -97,11 +103,12 @@ class Overseer:
 
     def heard(self, message: Message) -> None:
         """A message that the agent sends; the newest metrics are what rules look at."""
-        if message.suffix == METRICS_SYSTEM:
-            self._note((DEVICE, ""), message)
-        elif (about := _ABOUT.get(message.suffix)) is not None:
-            name = str(message.payload[about])
-            self._note((MODEL if about == "model" else CAMERA, name), message)
+        about = _ABOUT.get(message.suffix)
+        if about is not None:
+            name = str(message.payload.get(about, ""))
+            values = {n: v for n, v in message.payload.items() if isinstance(v, (int, float))}
+            # Replaced, not merged: what a release that was swapped out said is not the new one's.
+            self._readings[message.suffix, name] = values
 
     def begin(self) -> list[Message]:
         """What stands from before."""
@@ -155,23 +162,21 @@ class Overseer:
         for selftest in self._selftests.values():
             selftest.close()
 
-    def _note(self, key: tuple[str, str], message: Message) -> None:
-        values = {n: v for n, v in message.payload.items() if isinstance(v, (int, float))}
-        self._readings.setdefault(key, {}).update(values)
-
     def _subjects(self) -> Iterator[Subject]:
-        system = self._readings.get((DEVICE, ""), {})
+        system = self._readings.get((METRICS_SYSTEM, ""), {})
         for runtime in self._runtimes:
             loaded = runtime.current
             version, release = (loaded.version, loaded.digest) if loaded else (0, "")
-            output = self._readings.get((MODEL, runtime.name), {})
+            output = self._readings.get((METRICS_OUTPUT, runtime.name), {})
             finding = self._finding(runtime)
             model: Readings = {**system, **output}
             yield Subject(MODEL, runtime.name, runtime.name, version, release, model, finding)
             for camera in runtime.cameras:
                 name = camera.camera.id
                 own = self._camera_finding(runtime, name)
-                readings = {**model, **self._readings.get((CAMERA, name), {})}
+                seen = self._readings.get((METRICS_INPUT, name), {})
+                lives = self._readings.get((METRICS_CAMERA, name), {})
+                readings = {**model, **seen, **lives}
                 yield Subject(CAMERA, name, runtime.name, version, release, readings, own)
         yield Subject(DEVICE, "", "", 0, "", system, Finding())
 

@@ -33,7 +33,7 @@ def test_every_stage_is_told_as_quantiles():
     """Each stage has its mean and three quantiles, to the sketch's 2 %."""
     times = [{"gate_ms": g, "capture_ms": 5.0, "end_to_end_ms": 40.0} for g in (0.5, 0.5, 9.0)]
     report = counted(*((NOTHING, one) for one in times))
-    said = output_message("m", ("a", "b"), report, DRIFT, provider_ok=False).payload
+    said = output_message("m", ("a", "b"), report, DRIFT, {"provider_ok": 0}).payload
     wanted = {
         f"{stage}{end}" for stage in STAGES for end in ("_ms", "_p50_ms", "_p95_ms", "_p99_ms")
     }
@@ -78,7 +78,7 @@ def test_saturated_scores_and_boxes_beside_the_picture_are_counted():
     ]
     report = counted((boxes, {}), (NOTHING, {}))
     assert (report.saturated, report.outside, report.kept) == (1, 2, 4)
-    said = output_message("m", ("a", "b"), report, DRIFT).payload
+    said = output_message("m", ("a", "b"), report, DRIFT, {}).payload
     assert (said["saturated"], said["outside"], said["empty_share"]) == (1, 2, 0.5)
 
 

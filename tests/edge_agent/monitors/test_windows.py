@@ -75,7 +75,7 @@ def test_thresholds_of_the_line_change_what_is_reported_and_nothing_else():
     assert (plain.reported.tolist(), own.reported.tolist()) == ([2, 0], [1, 1])
     assert own.detections == 2
     assert (own.candidates, own.near) == (3, 1)  # 0.15 - 0.1 is not near, 0.08 is
-    said = output_message("m", CLASSES, own, DriftMonitor(None, SETTINGS)).payload
+    said = output_message("m", CLASSES, own, DriftMonitor(None, SETTINGS), {}).payload
     assert (said["class_scratch"], said["class_broken_edge"]) == (1, 1)
     for name, counts in plain.merged().counts.items():
         assert np.array_equal(counts, own.merged().counts[name]), name
@@ -133,7 +133,7 @@ def test_payloads_are_flat_and_leave_out_what_is_not_there():
     drift = DriftMonitor(None, SETTINGS)
     quiet = [
         system_message({}, Speed(), {}, seconds=1.0),
-        output_message("m", CLASSES, empty, drift),
+        output_message("m", CLASSES, empty, drift, {}),
     ]
     busy = filled()
     messages = [
@@ -141,7 +141,7 @@ def test_payloads_are_flat_and_leave_out_what_is_not_there():
         system_message({"rss_mb": 1.0}, Speed(3, busy.latency), {"a": 1}, seconds=2.0),
         input_message("m", "top", busy.cameras["top"]),
         input_message("m", "side", busy.cameras["side"]),
-        output_message("m", CLASSES, busy, drift),
+        output_message("m", CLASSES, busy, drift, {}),
     ]
     for message in messages:
         assert all(isinstance(v, (int, float, str)) for v in message.payload.values())
@@ -160,7 +160,7 @@ def test_input_and_output_metrics_say_what_was_seen():
     assert seen["luminance"] == pytest.approx((0.5 + 0.5 + 0.7) / 3, abs=1e-4)
     assert (seen["ssim_min"], 0.88 <= seen["ssim_p50"] <= 0.92) == (0.4, True)
     drift = DriftMonitor(None, SETTINGS)
-    said = output_message("m", CLASSES, report, drift).payload
+    said = output_message("m", CLASSES, report, drift, {}).payload
     assert (said["class_scratch"], said["class_broken_edge"]) == (2, 1)
     assert said["near_threshold_share"] == 0.5
     assert said["gate_ms"] == pytest.approx(3.0 / 2), "it looked at two frames"
