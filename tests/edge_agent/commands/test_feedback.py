@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 
 import pytest
 
@@ -134,7 +135,9 @@ def test_with_a_real_agent(tmp_path, capsys):
         device.wait_health(lambda model: any(window.inferred for window in model.windows))
         boot = Health.read(device.layout.health).boot
         assert agent.stop() == 0, agent.text()
-    code, out, _ = call(device, capsys, "right", "--frame", f"top/{boot}/5")
+    with sqlite3.connect(device.config.layout.feedback) as db:
+        ((seq,),) = db.execute("SELECT min(first) FROM recent WHERE boot = ?", (boot,))
+    code, out, _ = call(device, capsys, "right", "--frame", f"top/{boot}/{seq}")
     assert code == 0 and out.startswith("kept; the device reported ")
     store = Store(device.config.layout.feedback)
     assert len(store.known()) == 1
