@@ -7,7 +7,7 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test engines lint bench gate-bench soak clean
+.PHONY: help setup demo test engines lint bench gate-bench soak endurance clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ soak: $(VENV)/.test ## ten million frames through the agent: does memory stay fl
 
 gate-bench: $(VENV)/.test ## how well the input check knows faults: AUC per fault, 200 clips each
 	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
+endurance: $(VENV)/.test ## 100,000 messages, 50 killed devices, 10 killed brokers; then a day without one (10 min)
+	@$(BIN)/python -m benchmarks.endurance $(ARGS)
+	@$(BIN)/python -m benchmarks.outage
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build

@@ -25,6 +25,7 @@ from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.follow import FixedRelease
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.sinks import SinkContext, make_sink
 from edge_agent.sources import Frame
@@ -119,8 +120,16 @@ def running(settings: Config, loaded: Loaded, tap: Tap) -> Iterator[CameraWorker
             camera, judge, holder.wait, inbox.put, opener=lambda spec, camera: tap
         )
         runtime = ModelRuntime(loaded.model, releases, [worker])
+        overseer = Overseer(settings, [runtime])
+        telemetry.listen(overseer.heard)
         agent = Agent(
-            settings, [runtime], inbox=inbox, telemetry=telemetry, outbox=outbox, reporter=None
+            settings,
+            [runtime],
+            inbox=inbox,
+            telemetry=telemetry,
+            outbox=outbox,
+            reporter=None,
+            overseer=overseer,
         )
         thread = threading.Thread(target=agent.run)
         thread.start()

@@ -29,12 +29,12 @@ def checkpoint() -> Path:
     return sorted(MODELS.glob("*.pt"))[-1]
 
 
-def build(source: Path, output: Path, size: int) -> Bundle:
+def build(source: Path, output: Path, size: int, reference_data: Path = PICTURES) -> Bundle:
     """Build a bundle with the real builder."""
     pictures = picture_files()
     command = [
         sys.executable, "-m", "builder", "build", str(source), "-o", str(output),
-        "--reference-data", str(PICTURES), "--reference-image", str(pictures[0]),
+        "--reference-data", str(reference_data), "--reference-image", str(pictures[0]),
         "--prove", "never", "--imgsz", str(size),
     ]  # fmt: skip
     subprocess.run(command, check=True, cwd=HERE, stdout=subprocess.DEVNULL)

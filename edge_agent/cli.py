@@ -250,6 +250,90 @@ def remove(numbers: tuple[int, ...], everything: bool, **which: Any) -> None:
     )
 
 
+@cli.group()
+def alerts() -> None:
+    """Look at the alerts that stand, and say that you took note."""
+
+
+@alerts.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON.")
+def list_alerts(config_path: Path, as_json: bool) -> None:
+    """List active alerts, the worst first."""
+    from edge_agent import config
+    from edge_agent.commands import alerts
+
+    alerts.show(config.load(config_path), as_json=as_json, echo=click.echo)
+
+
+@alerts.command()
+@click.argument("number", type=int)
+@config_option
+@click.option("--by", default="", help="Who takes note; the login name when absent.")
+def ack(number: int, config_path: Path, by: str) -> None:
+    """Acknowledge the alert NUMBER; it stays active until what raised it is over."""
+    from edge_agent import config
+    from edge_agent.commands import alerts
+
+    alerts.acknowledge(config.load(config_path), number, by, echo=click.echo)
+
+
+@cli.group()
+def feedback() -> None:
+    """Say what is right, wrong or missed, and see precision and recall."""
+
+
+def _verdict(name: str, sentence: str) -> None:
+    """One of the commands that keep a verdict."""
+
+    @feedback.command(name, help=sentence)
+    @config_option
+    @click.option(
+        "--frame",
+        metavar="CAMERA/BOOT/SEQ",
+        required=True,
+        help="As in the sidecars of captures and in up/detections.",
+    )
+    @click.option("--class", "name", default="", metavar="NAME", help="Of the detection or object.")
+    @click.option("--box", default="", metavar="X0,Y0,X1,Y1", help="Where it is, in pixels.")
+    @click.option("--actual", default="", metavar="NAME", help="With wrong: what it is in truth.")
+    @click.option("--by", default="", metavar="NAME", help="Who says so.")
+    def command(config_path: Path, **said: Any) -> None:
+        from edge_agent.commands import feedback
+
+        feedback.say(config_path, name, **said, echo=click.echo)
+
+
+_verdict(
+    "right", "These detections are right: all of the frame, or those of a class or near a box."
+)
+_verdict(
+    "wrong", "These detections are wrong: all of the frame, or those of a class or near a box."
+)
+_verdict("missed", "There is an object of a class that the device did not report.")
+
+
+@feedback.command("import")
+@click.argument("folder", type=_FILE)
+@config_option
+@click.option("--captures", type=_FILE, help="Where the captures lie; the device's when absent.")
+def import_labels(folder: Path, config_path: Path, captures: Path | None) -> None:
+    """Take corrected boxes of exported captures in: a FOLDER in YOLO or COCO format."""
+    from edge_agent.commands import feedback
+
+    feedback.bring(config_path, folder, captures, echo=click.echo, warn=_warn)
+
+
+@feedback.command("report")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show_report(config_path: Path, as_json: bool) -> None:
+    """Precision, recall and confusion per class and slice, with confidence intervals."""
+    from edge_agent.commands import feedback
+
+    feedback.show(config_path, as_json=as_json, echo=click.echo)
+
+
 def _warn(text: str) -> None:
     click.echo(text, err=True)
 

@@ -28,9 +28,24 @@ class Layout:
         return self.data / "outbox.sqlite"
 
     @property
+    def starts(self) -> Path:
+        """How often the agent was started here."""
+        return self.data / "starts.json"
+
+    @property
+    def feedback(self) -> Path:
+        """What inspectors said, and the last frames' detections."""
+        return self.data / "feedback.sqlite"
+
+    @property
     def captures(self) -> Path:
         """Frames that were kept for relabelling."""
         return self.data / "captures"
+
+    @property
+    def alerts(self) -> Path:
+        """The alerts that stand, and what they must remember."""
+        return self.data / "alerts.json"
 
     @property
     def store(self) -> Path:
@@ -50,6 +65,21 @@ class Layout:
     def health(self) -> Path:
         """The agent's last windows."""
         return self.run / "health.json"
+
+    @property
+    def look_now(self) -> Path:
+        """Replaced when the updater should look at the repository now."""
+        return self.run / "look-now"
+
+    @property
+    def commands(self) -> Path:
+        """Ids of the commands that were obeyed."""
+        return self.data / "commands.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """Pictures that were asked for by command."""
+        return self.data / "snapshots"
 
     @property
     def updater_lock(self) -> Path:

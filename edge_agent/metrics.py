@@ -23,9 +23,15 @@ METRICS_SYSTEM = "up/metrics/system"
 METRICS_INPUT = "up/metrics/input"
 METRICS_OUTPUT = "up/metrics/output"
 METRICS_CAMERA = "up/metrics/camera"
+METRICS_CLASSES = "up/metrics/classes"
+METRICS_SLICES = "up/metrics/slices"
 METRICS_DRIFT = "up/metrics/drift"
 EVENTS = "up/events"
+ALERTS = "up/alerts/active"
 REPORTED = "up/reported"
+RESULT = "up/result"
+COMMANDS = "dn/cmd"
+COMMAND_KINDS = ("sync", "snapshot", "restart-source", "set-interval")
 
 
 def topic(device: str, suffix: str) -> str:
@@ -110,6 +116,8 @@ class _Heard:
     """Which numbers of one boot have come: all up to ``prefix``, and those beyond it."""
 
     prefix: int = 0
+    last: int = 0
+    given_up: int = 0
     beyond: set[int] = field(default_factory=set)
     live: dict[int, None] = field(default_factory=dict)
 
@@ -120,6 +128,7 @@ class _Heard:
             return False
         self.beyond.add(seq)
         if len(self.beyond) > Reader.REMEMBERED:
+            self.given_up += min(self.beyond) - 1 - self.prefix
             self.prefix = min(self.beyond) - 1
         while self.prefix + 1 in self.beyond:
             self.prefix += 1
@@ -140,33 +149,58 @@ class Reader:
     """What a consumer keeps per device: removes duplicates by ``(boot, seq)`` and counts them.
 
     Order across topics is not promised, so numbers that came early are remembered, at most
-    `REMEMBERED` per boot: after that many, the ones still missing below are given up.
+    `REMEMBERED` per boot: after that many, the ones still missing below are given up, and counted.
+    Of each device the last `BOOTS` lives are remembered.
     """
 
     REMEMBERED: ClassVar[int] = 10_000
+    BOOTS: ClassVar[int] = 100
 
     accepted: int = 0
     duplicates: int = 0
     malformed: int = 0
-    _heard: dict[tuple[str, str], _Heard] = field(default_factory=dict)
+    _heard: dict[str, dict[str, _Heard]] = field(default_factory=dict)
 
     def accept(self, device: str, payload: bytes) -> dict[str, Any] | None:
         """Parse one payload; None for a duplicate or for something that is not ours."""
         try:
-            document = json.loads(payload)
-            key, seq = (device, str(document["boot"])), int(document["seq"])
+            document = dict(json.loads(payload))
+            boot, seq = str(document["boot"]), int(document["seq"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self.malformed += 1
             return None
-        if not self._heard.setdefault(key, _Heard()).add(seq):
+        if not self._life(device, boot).add(seq):
             self.duplicates += 1
             return None
         self.accepted += 1
-        return dict(document)
+        ended, last = document.get("previous_boot"), document.get("previous_seq")
+        if isinstance(ended, str) and isinstance(last, int):
+            self._life(device, ended).last = last
+        return document
 
     def gaps(self, device: str, boot: str) -> list[int]:
-        """Numbers below the highest heard that have not arrived (yet), at most `REMEMBERED`."""
-        heard = self._heard.get((device, boot), _Heard())
-        highest = max(heard.beyond, default=heard.prefix)
-        missing = (seq for seq in range(heard.prefix + 1, highest) if seq not in heard.beyond)
+        """Numbers that have not arrived (yet), at most `REMEMBERED`.
+
+        Known are those below the highest heard, and, once the next life of the device told how far
+        this one had come, those at its end.
+        """
+        heard = self._heard.get(device, {}).get(boot, _Heard())
+        highest = max(max(heard.beyond, default=heard.prefix), heard.last)
+        missing = (seq for seq in range(heard.prefix + 1, highest + 1) if seq not in heard.beyond)
         return list(islice(missing, self.REMEMBERED))
+
+    def given_up(self, device: str, boot: str) -> int:
+        """Numbers that were missing for so long that they are no longer waited for."""
+        return self._heard.get(device, {}).get(boot, _Heard()).given_up
+
+    def boots(self, device: str) -> list[str]:
+        """The lives of a device that are remembered, oldest first."""
+        return list(self._heard.get(device, {}))
+
+    def _life(self, device: str, boot: str) -> _Heard:
+        lives = self._heard.setdefault(device, {})
+        if boot not in lives:
+            lives[boot] = _Heard()
+            if len(lives) > self.BOOTS:
+                del lives[next(iter(lives))]
+        return lives[boot]

@@ -60,6 +60,12 @@ class State(str, Enum):
     HELD = "HELD"
 
 
+ROLLBACK_REQUESTED = "ROLLBACK_REQUESTED"
+"""The note by which a person or the agent asks the updater to leave a release."""
+
+ROLLBACK_WITHDRAWN = "ROLLBACK_WITHDRAWN"
+"""The note by which the agent says that its request is not needed any more."""
+
 ON_TRIAL = (State.SWITCHING, State.TRIAL)
 
 

@@ -133,15 +133,19 @@ class Heard:
 
 
 class Listener:
-    """A subscriber that survives a broker's restart and can be waited on."""
+    """A subscriber that survives a broker's restart and can be waited on.
 
-    def __init__(self, url: str, pattern: str = "outpost/v1/#", protocol: int = 4):
+    With ``on_payload`` it keeps nothing and hands each payload over, for very many messages.
+    """
+
+    def __init__(self, url: str, pattern: str = "outpost/v1/#", protocol: int = 4, on_payload=None):
         import paho.mqtt.client as mqtt
 
         self.messages: list[Heard] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._pattern = pattern
+        self._on_payload = on_payload
         self._client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
             client_id=f"listener-{id(self)}",
@@ -156,6 +160,9 @@ class Listener:
         self._address = host, int(port)
 
     def _on_message(self, _client, _userdata, message):
+        if self._on_payload is not None:
+            self._on_payload(message.payload)
+            return
         with self._changed:
             self.messages.append(
                 Heard(message.topic, message.payload, bool(message.retain), message.qos)

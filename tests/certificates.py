@@ -13,13 +13,23 @@ from cryptography.x509.oid import NameOID
 
 
 def make_certificates(folder: Path, *, device: str) -> Path:
-    """Write ca.pem, server.pem/.key (for 127.0.0.1) and device.pem/.key; returns the folder."""
+    """Write ca.pem, server.pem/.key (for 127.0.0.1) and device.pem/.key; returns the folder.
+
+    ``old-server`` and ``old-device`` are the same, but expired a minute ago.
+    """
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("test CA", ca_key.public_key(), "test CA", ca_key, ca=True)
     _write(folder / "ca.pem", ca)
-    for name, subject in (("server", "127.0.0.1"), ("device", device)):
+    for name, subject in (
+        ("server", "127.0.0.1"),
+        ("device", device),
+        ("old-server", "127.0.0.1"),
+        ("old-device", device),
+    ):
         key = ec.generate_private_key(ec.SECP256R1())
-        _write(folder / f"{name}.pem", _certificate(subject, key.public_key(), "test CA", ca_key))
+        minutes = -1 if name.startswith("old-") else 60
+        certificate = _certificate(subject, key.public_key(), "test CA", ca_key, minutes=minutes)
+        _write(folder / f"{name}.pem", certificate)
         (folder / f"{name}.key").write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -34,7 +44,7 @@ def _write(path: Path, certificate: x509.Certificate) -> None:
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _certificate(subject, public_key, issuer, issuer_key, *, ca=False):
+def _certificate(subject, public_key, issuer, issuer_key, *, ca=False, minutes=60):
     now = datetime.datetime.now(datetime.timezone.utc)
     local = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     return (
@@ -44,7 +54,7 @@ def _certificate(subject, public_key, issuer, issuer_key, *, ca=False):
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(minutes=minutes))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([local]), critical=False)
         .sign(issuer_key, hashes.SHA256())

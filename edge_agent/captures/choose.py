@@ -13,11 +13,8 @@ from edge_agent.captures.reasons import BASELINE, CHECK, RARE, UNCERTAIN, Eviden
 
 if TYPE_CHECKING:
     from edge_agent.config import Capture
-    from edge_agent.detection.decode import Floats
+    from edge_agent.detection.decode import Floats, Limit
     from edge_agent.gate import Verdict
-
-    Limit = float | Floats
-    """Score above which boxes are reported: of all classes, or (classes,) float32."""
 
 
 class Chooser:

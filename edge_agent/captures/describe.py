@@ -13,9 +13,8 @@ from edge_agent.metrics import numbers
 
 if TYPE_CHECKING:
     from edge_agent.bundle import Manifest
-    from edge_agent.captures.choose import Limit
     from edge_agent.captures.masks import Hidden
-    from edge_agent.detection.decode import Floats
+    from edge_agent.detection.decode import Floats, Limit
     from edge_agent.gate import Verdict
     from edge_agent.sources import Frame
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ALERT = "alert"  # a rule asked for it
 BASELINE = "baseline"  # a random moment
 CHECK = "check"  # a failed input check
 DISAGREEMENT = "disagreement"  # a shadow model says something else
 RARE = "rare"  # a class that was hardly seen lately
 UNCERTAIN = "uncertain"  # a score near the threshold
 # The first reason that applies names the capture; the baseline must not lose any to the others.
-REASONS = (BASELINE, CHECK, DISAGREEMENT, RARE, UNCERTAIN)
+REASONS = (ALERT, BASELINE, CHECK, DISAGREEMENT, RARE, UNCERTAIN)
 
 SPACING = "spacing"  # the last one of this camera and reason was just now
 MINUTE = "minute"  # the limit per minute

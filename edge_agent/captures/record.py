@@ -22,7 +22,7 @@ Box = tuple[float, ...]
 
 @dataclass(frozen=True)
 class FrameId:
-    """Which frame it was: ``seq`` counts per opened source, ``boot`` names the agent's process."""
+    """Which frame it was: ``seq`` counts per camera, ``boot`` names the agent's process."""
 
     device: str
     camera: str

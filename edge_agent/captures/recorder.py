@@ -23,10 +23,8 @@ from edge_agent.checked import plural
 from edge_agent.metrics import Message
 
 if TYPE_CHECKING:
-    from edge_agent.captures.choose import Limit
     from edge_agent.config import Capture, Config
     from edge_agent.detection.decode import Floats
-    from edge_agent.loop.loaded import Loaded
     from edge_agent.loop.seen import Listener, Seen
 
 log = logging.getLogger(__name__)
@@ -141,7 +139,7 @@ class Recorder:
         whys = chooser.choose(
             seen.verdict,
             detections,
-            limit=_limit(seen.loaded),
+            limit=seen.loaded.limit,
             classes=manifest.classes,
             release=seen.loaded.digest,
             now_s=now,
@@ -182,7 +180,7 @@ class Recorder:
             # The detector may use its array again for the next frame.
             detections=None if detections is None else detections.copy(),
             verdict=seen.verdict,
-            limit=_limit(loaded),
+            limit=loaded.limit,
             manifest=loaded.bundle.manifest,
             model=loaded.model,
             digest=loaded.digest,
@@ -240,11 +238,6 @@ class Recorder:
         if not self._stumbled:
             self._stumbled = True
             log.error("captures: a frame was not looked at (%s: %s)", type(error).__name__, error)
-
-
-def _limit(loaded: Loaded) -> Limit:
-    """The score above which this device reports boxes."""
-    return loaded.bundle.manifest.decode.confidence
 
 
 def open_recorder(config: Config, boot: str, tell: Callable[[Message, int], None]) -> Recorder:

@@ -32,6 +32,7 @@ id = "{device}"                    # a-z, 0-9 and -, unique in the fleet
 # username = "{device}"
 # password_file = "mqtt.password"
 # keepalive_s = 30
+# commands = ["sync", "snapshot", "restart-source", "set-interval"]   # obeyed; [] for none
 
 # Without [repository] registry-sync has nothing to do; try a bundle with
 # edge-agent run -c {path} --bundle DIR
@@ -86,6 +87,7 @@ model = "defects"
 [metrics]
 # window_s = 10.0
 # outbox_max_mb = 64.0             # what may wait on disk while the broker is away
+# outbox_max_age_h = 168           # older metrics go; events last four times as long
 # detections = false               # send each frame's boxes to up/detections/<camera>
 
 # A page for browsers, for aiming the camera and seeing what is wrong; off without an address.
@@ -95,11 +97,15 @@ model = "defects"
 # hosts = ["cell-3.example"]       # names, beside IP addresses, by which browsers ask for it
 # width = 960                      # pixels to which pictures are reduced
 
+# The last frames' detections, so that inspectors can say what was right: edge-agent feedback
+[feedback]
+# recent_mb = 20.0                 # 0: none
+
 # Hard frames, kept on this device for relabelling: edge-agent captures list -c {path}
 [capture]
 # enabled = false                  # pictures may show people: switch it on knowingly
 # folder = ""                      # <data>/captures when empty
-# reasons = ["baseline", "check", "disagreement", "rare", "uncertain"]
+# reasons = ["alert", "baseline", "check", "disagreement", "rare", "uncertain"]
 # near = 0.05                      # a score this close to the threshold is uncertain
 # baseline_per_hour = 1.0          # frames per hour and camera at random moments
 # seed = 0                         # of those moments
@@ -115,6 +121,39 @@ model = "defects"
 # quality = 92                     # of JPEG
 # [capture.masks]                  # blackened before anything is written; shares of the picture:
 # cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
+
+# /metrics for a Prometheus on this machine; off without an address.
+# [prometheus]
+# address = "127.0.0.1:9464"
+
+# Sensors in Home Assistant, by its MQTT discovery on the same broker.
+# [homeassistant]
+# enabled = false
+# prefix = "homeassistant"
+
+# [log]
+# format = "text"                  # or "json": one object per line with ECS names
+
+# When an alert is raised and what is done. Sensible rules hold without any of this; they are
+# listed in docs/operate.md.
+[policy]
+# defaults = true                  # those rules; one of yours with the same name replaces one
+# selftest_s = 3600.0              # golden frames on the live engine so often; 0 is never
+# [policy.webhook]                 # asked for retraining, beside the event
+# url = "https://api.github.com/repos/me/models/dispatches"
+# kind = "github"                  # a repository_dispatch; or "plain"
+# token_file = "webhook.token"     # make one: (umask 077; cat > webhook.token)
+# ca = ""                          # a private authority's certificate
+# timeout_s = 10.0
+# retries = 5
+# [[rule]]
+# name = "many-scratches"
+# when = "class_scratch > 20 for 3 windows"   # any metric; and, or, not; for 30 s
+# severity = "warning"             # or "info", "error"
+# clear_when = "class_scratch < 5" # hysteresis; the opposite of when, when absent
+# clear_after = 3                  # windows in a row
+# hold_off_s = 300.0               # not again so soon
+# actions = []                     # "capture", "rollback", "retrain", "stop"
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge_agent.checked import Fields
+from edge_agent.checked import Fields, nearest
 from edge_agent.layout import Layout
+from edge_agent.metrics import COMMAND_KINDS as KINDS
 from edge_agent.metrics import DEVICE_PATTERN
 
 
@@ -23,7 +24,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Mqtt:
-    """``[mqtt]``: the broker; ``url`` is ``mqtt://host:port`` or ``mqtts://…``."""
+    """``[mqtt]``: the broker; ``url`` is ``mqtt://host:port`` or ``mqtts://…``.
+
+    Attributes:
+        commands: kinds of command that this device obeys; none hears none.
+    """
 
     url: str
     ca: Path | None
@@ -32,6 +37,7 @@ class Mqtt:
     username: str
     password_file: Path | None
     keepalive_s: int
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ def parse_mqtt(fields: Fields, folder: Path) -> Mqtt:
         username=fields.text("username", ""),
         password_file=_path(fields, "password_file", folder),
         keepalive_s=fields.integer("keepalive_s", 30, least=5, most=3600),
+        commands=_commands(fields),
     )
     fields.close()
     return mqtt
@@ -85,6 +92,15 @@ def _url(fields: Fields, schemes: tuple[str, ...]) -> str:
     if url and urlsplit(url).scheme not in schemes:
         fields.fault("url", f'"{url}" should begin with one of {", ".join(schemes)}://')
     return url
+
+
+def _commands(fields: Fields) -> tuple[str, ...]:
+    commands = fields.texts("commands", KINDS)
+    for name in commands:
+        if name not in KINDS:
+            known = f'"{name}" is not one of {", ".join(KINDS)}'
+            fields.fault("commands", known + nearest(name, KINDS))
+    return commands
 
 
 def _path(fields: Fields, name: str, folder: Path) -> Path | None:

@@ -22,6 +22,15 @@ from edge_agent.config.device import (
     parse_mqtt,
     parse_repository,
 )
+from edge_agent.config.exports import (
+    HomeAssistant,
+    Log,
+    Prometheus,
+    parse_homeassistant,
+    parse_log,
+    parse_prometheus,
+)
+from edge_agent.config.feedback import Feedback, parse_feedback
 from edge_agent.config.gate import Gate, parse_gate
 from edge_agent.config.models import (
     Camera,
@@ -33,6 +42,7 @@ from edge_agent.config.models import (
 )
 from edge_agent.config.monitors import Drift, Metrics, parse_drift, parse_metrics
 from edge_agent.config.page import Page, parse_page
+from edge_agent.config.policy import Policy, parse_policy
 from edge_agent.errors import ConfigError
 from edge_agent.layout import Layout
 
@@ -58,6 +68,11 @@ class Config:
     selftest: SelfTest
     page: Page
     capture: Capture
+    policy: Policy
+    feedback: Feedback
+    prometheus: Prometheus
+    homeassistant: HomeAssistant
+    log: Log
 
     @property
     def captures(self) -> Path:
@@ -95,6 +110,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
     """Check a parsed configuration; raises `ConfigError` with every fault."""
     fields = Fields(document)
     folder = path.parent.absolute()
+    capture = parse_capture(fields.table("capture", optional=True), folder)
     config = Config(
         path=path,
         device=parse_device(fields.table("device"), folder),
@@ -111,7 +127,17 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         metrics=parse_metrics(fields.table("metrics", optional=True)),
         selftest=parse_selftest(fields.table("selftest", optional=True)),
         page=parse_page(fields.table("page", optional=True), folder),
-        capture=parse_capture(fields.table("capture", optional=True), folder),
+        capture=capture,
+        policy=parse_policy(
+            fields.table("policy", optional=True),
+            fields.tables("rule"),
+            folder,
+            captures=capture.enabled,
+        ),
+        feedback=parse_feedback(fields.table("feedback", optional=True)),
+        prometheus=parse_prometheus(fields.table("prometheus", optional=True)),
+        homeassistant=parse_homeassistant(fields.table("homeassistant", optional=True)),
+        log=parse_log(fields.table("log", optional=True)),
     )
     _check_names(fields, config)
     fields.close()

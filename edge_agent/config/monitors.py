@@ -29,10 +29,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class Metrics:
-    """``[metrics]``: how often a window is closed and sent, and how much may wait on disk."""
+    """``[metrics]``: how often a window is closed and sent, and what may wait on disk how long."""
 
     window_s: float
     outbox_max_mb: float
+    outbox_max_age_h: float
     detections: bool
 
 
@@ -55,6 +56,7 @@ def parse_metrics(fields: Fields) -> Metrics:
     metrics = Metrics(
         window_s=fields.number("window_s", 10.0, least=0.1, most=3600.0),
         outbox_max_mb=fields.number("outbox_max_mb", 64.0, least=0.1),
+        outbox_max_age_h=fields.number("outbox_max_age_h", 168.0, least=0.01),
         detections=fields.boolean("detections", False),
     )
     fields.close()

@@ -217,8 +217,17 @@ class DriftWatch:
     @property
     def raised(self) -> bool:
         """Whether any alarm stands."""
-        standing = any(one.history.standing.raised for one in self.cameras.values())
-        return standing or bool(self.skew.verdict.differs)
+        return bool(self.drifted)
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """What differs from the profile, and from each camera's past, in words."""
+        own = (
+            f"{name} (camera {camera} against its past)"
+            for camera, watch in self.cameras.items()
+            for name in sorted(watch.history.standing.raised)
+        )
+        return (*self.skew.verdict.differs, *own)
 
     def look(self, camera: str, frame: Glance) -> None:
         """A frame that the gate passed, or that had no gate, after the model judged it."""

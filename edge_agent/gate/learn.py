@@ -7,7 +7,6 @@ what was measured into limits.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +32,9 @@ STILL_SSIM = 0.5
 BETWEEN_FRAMES = ("noise", "change", "repeats")
 """What only frames in a row can tell; not learnt from a folder of pictures."""
 
-_SHOWN_PER_MEASURE = 6
+_SHOWN, _APART = 6, 10  # of each measure and side; frames that are nearer look alike
 _CELLS_KEPT = 2000
+_Entry = tuple[float, int, Image]
 
 
 def settle(grays: Sequence[Image]) -> Still:
@@ -100,7 +100,7 @@ class Student:
         self._statistics: list[tuple[float, ...]] = []
         self._cells: list[npt.NDArray[np.float32]] = []
         self._keep_every = 1
-        self._extremes: dict[str, list[tuple[float, int, Image]]] = {}
+        self._extremes: dict[str, list[_Entry]] = {}
 
     @property
     def frames(self) -> int:
@@ -122,14 +122,10 @@ class Student:
     def _note(self, name: str, value: float, index: int, gray: Image) -> None:
         """Keep the pictures of the most extreme values on each side that can be a fault."""
         for side, wanted in (("low", KINDS[name].low), ("high", KINDS[name].high)):
-            if wanted is None:
-                continue
-            heap = self._extremes.setdefault(f"{name}.{side}", [])
-            entry = (value if side == "high" else -value, index, gray)
-            if len(heap) < _SHOWN_PER_MEASURE:
-                heapq.heappush(heap, entry)
-            elif entry[0] > heap[0][0]:
-                heapq.heapreplace(heap, entry)
+            if wanted is not None:
+                extreme = value if side == "high" else -value
+                kept = self._extremes.setdefault(f"{name}.{side}", [])
+                _keep_extreme(kept, (extreme, index, gray))
 
     def _keep(self, index: int, measured: Measured) -> None:
         if measured.cells is None or index % self._keep_every:
@@ -185,12 +181,17 @@ class Student:
 
     def rejected(self, learnt: Learnt) -> int:
         """How many frames the learnt limits would have rejected, by any check."""
-        bad = np.zeros(self.frames, np.bool_)
+        return int((self._furthest(learnt)[0] >= 1).sum())
+
+    def _furthest(self, learnt: Learnt) -> tuple[npt.NDArray[np.float64], list[str]]:
+        """Each frame's largest score, and whose it is."""
+        scores, names = np.zeros(self.frames), [""] * self.frames
         for name, limits in learnt.ranges.items():
             scorer = Scorer(name, limits)
             for place, value in zip(self._places(name), self._series[name], strict=True):
-                bad[place] |= value == value and scorer.score(value) >= 1
-        return int(bad.sum())
+                if value == value and (score := scorer.score(value)) > scores[place]:
+                    scores[place], names[place] = score, name
+        return scores, names
 
     def _places(self, name: str) -> range:
         """Of which frames the series of a measure is."""
@@ -199,18 +200,28 @@ class Student:
         ]
 
     def worst(self, learnt: Learnt, most: int) -> list[Worst]:
-        """The frames that lie furthest out by the learnt limits, the worst first."""
-        found: dict[int, Worst] = {}
-        for place, heap in self._extremes.items():
-            name = place.split(".")[0]
-            if name not in learnt.ranges:
-                continue
-            scorer = Scorer(name, learnt.ranges[name])
-            for value, index, gray in heap:
-                score = scorer.score(abs(value))
-                if index not in found or score > found[index].score:
-                    found[index] = Worst(index, gray, score, name)
-        return sorted(found.values(), key=lambda worst: -worst.score)[:most]
+        """The frames that lie furthest out by the learnt limits, the worst first.
+
+        Of neighbouring frames, which look alike, only the worst.
+        """
+        scores, names = self._furthest(learnt)
+        pictures = {index: gray for kept in self._extremes.values() for _, index, gray in kept}
+        found: list[Worst] = []
+        for index in sorted(pictures, key=lambda index: -scores[index]):
+            if all(abs(index - one.index) >= _APART for one in found):
+                found.append(Worst(index, pictures[index], float(scores[index]), names[index]))
+        return found[:most]
+
+
+def _keep_extreme(kept: list[_Entry], entry: _Entry) -> None:
+    """Hold the largest entries; of neighbouring frames, which look alike, only the largest."""
+    near = [one for one in kept if abs(one[1] - entry[1]) < _APART]
+    rival = min(near or kept, key=lambda one: one[0]) if near or len(kept) >= _SHOWN else None
+    if rival is not None:
+        if entry[0] <= rival[0]:
+            return
+        kept.remove(rival)
+    kept.append(entry)
 
 
 def _row(statistics: Statistics) -> tuple[float, ...]:

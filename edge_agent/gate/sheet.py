@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_agent.detection.preprocess import Image
 from edge_agent.gate.learn import Worst
+from edge_agent.gate.measures import KINDS
 from edge_agent.gate.standard import Still
 
 COLUMNS, MOST = 4, 18
@@ -35,7 +36,7 @@ def draw(title: str, still: Still, worst: Sequence[Worst]) -> Image:
     for one in worst[:MOST]:
         colour = _BAD if one.score >= 1 else _NEAR if one.score >= _NEAR_SCORE else _GOOD
         fate = "rejected" if one.score >= 1 else "passes"
-        caption = f"{one.index}: {one.measure} {one.score:.2f} {fate}"
+        caption = f"{one.index}: {KINDS[one.measure].check} {one.score:.2f} {fate}"
         cells.append(_cell(_coloured(one.gray), caption, colour))
     height, width = cells[0].shape[:2]
     rows = -(-len(cells) // COLUMNS)

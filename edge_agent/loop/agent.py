@@ -13,16 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent import __version__
 from edge_agent.config import Config
-from edge_agent.errors import OutpostError, StorageError
+from edge_agent.errors import OutpostError, StorageError, UsageError
 from edge_agent.health import Health, Window
 from edge_agent.loop.camera import CameraWorker, FrameCounts
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
+from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime, model_health
 from edge_agent.metrics import Message, event
-from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.latency import Speed
 from edge_agent.monitors.system import SystemReader
 from edge_agent.monitors.windows import WindowReport
+from edge_agent.telemetry.desk import Desk
 from edge_agent.telemetry.events import (
     change_events,
     drift_event,
@@ -30,6 +32,7 @@ from edge_agent.telemetry.events import (
     info_message,
     provider_text,
     skew_event,
+    started_event,
 )
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
@@ -38,7 +41,9 @@ from edge_agent.telemetry.payloads import (
     frame_totals,
     health_window,
     input_message,
+    outbox_totals,
     output_message,
+    slice_messages,
     system_message,
 )
 from edge_agent.telemetry.reported import Reporter
@@ -66,6 +71,7 @@ class Agent:
         telemetry: Telemetry,
         outbox: Outbox,
         reporter: Reporter | None,
+        overseer: Overseer,
         counters: Sequence[Counter] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,17 +81,20 @@ class Agent:
         self._telemetry = telemetry
         self._outbox = outbox
         self._reporter = reporter
+        self._overseer = overseer
         self._counters = tuple(counters)
         self._clock = clock
         self._stopping = False
         self._system = SystemReader(config.layout.data)
-        self._latency = Sketch()
-        self._inferred = 0
+        self._speed = Speed()
+        self._calls = 0
         self._swaps = 0
         self._dropped_during_swap = 0
         self._window_began = clock()
         self._report_at = 0.0
         self._complained: set[str] = set()
+        self._desk: Desk | None = None
+        self._interval: tuple[float, float] | None = None
 
     @property
     def _cameras(self) -> list[CameraWorker]:
@@ -95,6 +104,34 @@ class Agent:
     def _version(self) -> int:
         """The version of the first model that runs, for what is about the whole device."""
         return next((r.current.version for r in self._runtimes if r.current is not None), 0)
+
+    @property
+    def _window_s(self) -> float:
+        """Seconds per window: as configured, or as commanded while that lasts."""
+        if self._interval is not None:
+            window_s, until = self._interval
+            if self._clock() < until and not (self._reporter and self._reporter.on_trial):
+                return window_s
+            self._interval = None
+        return self._config.metrics.window_s
+
+    def set_interval(self, window_s: float, for_s: float) -> None:
+        """Close windows more often for a while; ends by itself, and when a release is on trial.
+
+        Raises:
+            UsageError: longer than configured: the updater takes an agent for hung whose health
+                file is old, and would roll back.
+        """
+        most = self._config.metrics.window_s
+        if window_s > most:
+            raise UsageError(f"window_s {window_s:g} is longer than [metrics] window_s, {most:g}")
+        if self._reporter is not None and self._reporter.on_trial:
+            raise UsageError("a release is on trial, which counts windows; try again later")
+        self._interval = window_s, self._clock() + for_s
+
+    def obey(self, desk: Desk) -> None:
+        """Carry out what arrives at a desk."""
+        self._desk = desk
 
     def stop(self) -> None:
         """End soon; may be called from any thread or a signal handler (so it takes no lock)."""
@@ -119,19 +156,23 @@ class Agent:
             self._follow(runtime)
             for loaded in runtime.releases.holder.collect():
                 self._retire(runtime, loaded)
+        if self._desk is not None:
+            self._desk.poll()
         self._forward()
+        self._tell(self._overseer.tick())
         now = self._clock()
         if now >= self._report_at:
             self._report_at = now + REPORT_S
             self._report()
-        if now - self._window_began >= self._config.metrics.window_s:
+        if now - self._window_began >= self._window_s:
             self._close_windows()
 
     def _begin(self) -> None:
         names = ", ".join(runtime.name for runtime in self._runtimes)
         text = f"edge-agent {__version__} started for {names}"
         log.info("%s (boot %s)", text, self._telemetry.boot)
-        self._telemetry.send([event("agent.started", "info", text, agent=__version__)])
+        self._telemetry.send([started_event(text, self._outbox)])
+        self._tell(self._overseer.begin())
         self._write_health()
         for camera in self._cameras:
             camera.start()
@@ -144,6 +185,7 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        self._overseer.close()
         self._write_health(stopped=True)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
         self._telemetry.send([farewell], model_version=self._version)
@@ -208,7 +250,12 @@ class Agent:
             reports = [camera.report() for camera in runtime.cameras]
             self._telemetry.send([camera_message(report) for report in reports])
         self._send_system()
+        self._tell(self._overseer.judge())
         self._write_health()
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        if messages:
+            self._telemetry.send(messages, model_version=self._version)
 
     def _close_window(self, runtime: ModelRuntime, loaded: Loaded) -> Window:
         report = loaded.window.close()
@@ -222,28 +269,36 @@ class Agent:
             provider_ok=loaded.provider_ok,
             rss_mb=self._system.rss_mb(),
         )
-        self._latency.merge(report.latency)
-        self._inferred += report.inferred
-        drifting = self._drift_events(runtime, loaded)
+        self._count_speed(report, loaded)
+        drifting, drifted = self._drift_events(runtime, loaded)
         classes = loaded.bundle.manifest.classes
         messages = [
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
-        messages.append(output_message(runtime.name, classes, report, loaded.drift))
+        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
         messages += drifting
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)
+            self._overseer.window(runtime, loaded, report, drifted)
+        said = self._overseer.said(runtime, loaded)
+        messages.append(output_message(runtime.name, classes, report, loaded.drift, said))
         self._telemetry.send(messages, model_version=loaded.version)
         return window
 
-    def _drift_events(self, runtime: ModelRuntime, loaded: Loaded) -> list[Message]:
-        """Each camera's verdicts; an event when drift is suspected, and when it is gone."""
+    def _drift_events(
+        self, runtime: ModelRuntime, loaded: Loaded
+    ) -> tuple[list[Message], tuple[str, ...] | None]:
+        """Each camera's verdicts; an event when drift is suspected, and when it is gone.
+
+        Returns:
+            The messages, and what drifts now; None for that when nothing was judged.
+        """
         before = bool(loaded.drift.skew.verdict.differs)
         judged, skew = loaded.drift.settle()
         for watch in loaded.drift.cameras.values():
             if watch.trouble:
                 self._complain(watch.trouble)
-        messages = []
+        messages: list[Message] = []
         for one in judged:
             messages.append(drift_message(runtime.name, one))
             if bool(one.before.raised) != bool(one.after.raised):
@@ -252,7 +307,14 @@ class Agent:
             messages.append(skew_event(runtime.name, skew))
         if loaded is runtime.current:
             runtime.drifted = loaded.drift.raised
-        return messages
+        return messages, loaded.drift.drifted if judged or skew is not None else None
+
+    def _count_speed(self, report: WindowReport, loaded: Loaded) -> None:
+        """A window's share of the device's speed."""
+        self._calls += loaded.lane.runs()
+        self._speed.inferred += report.inferred
+        self._speed.latency.merge(report.latency)
+        self._speed.end_to_end.merge(report.stages.end_to_end)
 
     def _finite_events(self, runtime: ModelRuntime, report: WindowReport) -> list[Message]:
         """One event when outputs are not finite, one when all of a window's are again."""
@@ -267,24 +329,17 @@ class Agent:
         totals: dict[str, int | float] = dict(
             frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
         )
+        totals["inference_calls_total"] = self._calls
         for counter in self._counters:
             totals |= counter()
         try:
-            totals |= {
-                "outbox_waiting": len(self._outbox),
-                "outbox_dropped_total": self._outbox.dropped,
-                "telemetry_lost_total": self._telemetry.lost,
-            }
+            totals |= outbox_totals(self._outbox, self._telemetry.lost)
         except StorageError as error:
             self._complain(str(error))
         message = system_message(
-            self._system.read(),
-            self._latency,
-            totals,
-            inferred=self._inferred,
-            seconds=now - self._window_began,
+            self._system.read(), self._speed, totals, seconds=now - self._window_began
         )
-        self._latency, self._inferred, self._window_began = Sketch(), 0, now
+        self._speed, self._window_began = Speed(), now
         self._telemetry.send([message], model_version=self._version)
 
     def _send_info(self) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from edge_agent.backoff import Backoff, Pace
@@ -115,12 +115,14 @@ class CameraWorker:
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._pace = Pace(camera.restarts_per_hour, clock=clock)
         self._stop = threading.Event()
+        self._anew = threading.Event()
         self._counting = threading.Lock()
         self._screen = Screen()
         self._capture: Capture | None = None
         self._captured = 0
         self._outcomes: dict[str, int] = {}
         self._openings = 0
+        self._last_seq = 0
         self._logged: set[str] = set()
         self._opened_at = self._came_at = clock()
         self._look_at = 0.0
@@ -166,6 +168,10 @@ class CameraWorker:
         if capture is not None:
             capture.stop()
 
+    def restart(self) -> None:
+        """Close the source and open it anew; what waits in its queue is dropped."""
+        self._anew.set()
+
     def join(self, timeout_s: float) -> None:
         """Wait for the thread's end."""
         self._thread.join(timeout_s)
@@ -190,17 +196,21 @@ class CameraWorker:
         self._alive = 0
         self._looked = self._totals()  # what came before this opening says nothing of it
         source = self._opener(self.camera.source, self.camera.id)
+        before = self._last_seq
         capture = Capture(
             source, policy=self.camera.policy, size=self.camera.queue, screen=self._screen
         )
         self._capture = capture.start()
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._anew.is_set():
                 if self.camera.policy != "wait":
                     self._stop.wait(self.judge.pause_s)
                 frame = capture.get(WAIT_S)
                 self._look(capture, arrived=frame is not None)
                 if frame is not None:
+                    if before:  # a source counts anew; a frame's number shall stay its own
+                        frame = replace(frame, seq=before + frame.seq)
+                    self._last_seq = frame.seq
                     self.judge.frame(frame)
                     del frame  # or its memory would wait for the next one
                 elif capture.finished and not self._stop.is_set():
@@ -209,6 +219,9 @@ class CameraWorker:
                     self._stand(Standing(FINISHED))
                     return
         finally:
+            if self._anew.is_set():
+                self._anew.clear()
+                self._stand(Standing(WAITING))
             capture.close(2.0)
             with self._counting:
                 self._captured += capture.captured

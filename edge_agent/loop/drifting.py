@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_agent.bundle import Manifest
 from edge_agent.config import Config, Model
 from edge_agent.drift import memory
@@ -16,7 +18,11 @@ from edge_agent.monitors.profile import Profile
 
 
 def drift_watch(
-    config: Config, model: Model, manifest: Manifest, profile: Profile | None
+    config: Config,
+    model: Model,
+    manifest: Manifest,
+    profile: Profile | None,
+    clock: Callable[[], float],
 ) -> DriftWatch:
     """Watch each camera of a model; they share the device's budget of false alarms."""
     settings, classes = config.drift, len(manifest.classes)
@@ -38,6 +44,7 @@ def drift_watch(
         SkewMonitor(profile, settings),
         classes=classes,
         confidence=manifest.decode.confidence,
+        clock=clock,
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.config import Camera
@@ -59,6 +61,15 @@ class _Slots:
         return len(taken) == SLOTS
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What was known of a frame when it was lined up; times that were not taken are NaN."""
+
+    verdict: Verdict | None
+    gate_ms: float
+    capture_ms: float
+
+
 class Judge:
     """Brings one camera's frames through gate and detector into the window of the release.
 
@@ -72,6 +83,7 @@ class Judge:
 
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
+        withheld: whether frames are judged and counted, but their boxes not told.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class Judge:
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
+        self.withheld = False
         self._camera = camera
         self._gate = gate
         self._holder = holder
@@ -114,12 +127,13 @@ class Judge:
 
         Returns once the frame is lined up for the network; the rest happens in the lane's threads.
         """
+        capture_ms = _age_ms(frame)
         loaded = self._holder.take()
         if loaded is None:
             self.skipped += 1
             return
         try:
-            lined_up = self._line_up(loaded, frame)
+            lined_up = self._line_up(loaded, frame, capture_ms)
         except Exception as error:
             self._fail(loaded, error)
             lined_up = False
@@ -130,7 +144,7 @@ class Judge:
         """Wait until every frame that was lined up is done; False when that took too long."""
         return self._slots is None or self._slots.drain(timeout_s)
 
-    def _line_up(self, loaded: Loaded, frame: Frame) -> bool:
+    def _line_up(self, loaded: Loaded, frame: Frame, capture_ms: float) -> bool:
         """The gate first; whether the frame goes to the network."""
         began = time.perf_counter()
         gate = loaded.gates.get(self._camera.id)
@@ -146,10 +160,11 @@ class Judge:
                 if verdict.statistics is not None:  # who listens may take it for a picture
                     self._show(Seen(frame, verdict, None, loaded))
                 return False
-        self._submit(loaded, frame, verdict, gate_s)
+        before = _Before(verdict, math.nan if gate is None else gate_s * 1e3, capture_ms)
+        self._submit(loaded, frame, before, gate_s)
         return True
 
-    def _submit(self, loaded: Loaded, frame: Frame, verdict: Verdict | None, gate_s: float) -> None:
+    def _submit(self, loaded: Loaded, frame: Frame, before: _Before, gate_s: float) -> None:
         """Fill a buffer with the frame and line it up; waits for a free buffer."""
         if self._slots is None or self._slots.loaded is not loaded:
             self._slots = _Slots(loaded)
@@ -166,7 +181,7 @@ class Judge:
 
         def done(outcome: Result | Exception) -> None:
             try:
-                self._done(loaded, frame, verdict, outcome, gate_s * 1e3)
+                self._done(loaded, frame, before, outcome)
             finally:
                 slots.give_back(letterbox)
                 self._holder.give_back(loaded)
@@ -177,33 +192,36 @@ class Judge:
         self,
         loaded: Loaded,
         frame: Frame,
-        verdict: Verdict | None,
+        before: _Before,
         outcome: Result | Exception,
-        gate_ms: float,
     ) -> None:
         """What follows inference, in the lane's thread: raises nothing."""
         try:
             if isinstance(outcome, Exception):
                 raise outcome
-            self._tell_result(loaded, frame, verdict, outcome, gate_ms)
+            self._tell_result(loaded, frame, before, outcome)
         except Exception as error:
             self._fail(loaded, error)
 
-    def _tell_result(
-        self, loaded: Loaded, frame: Frame, verdict: Verdict | None, result: Result, gate_ms: float
-    ) -> None:
+    def _tell_result(self, loaded: Loaded, frame: Frame, before: _Before, result: Result) -> None:
         height, width = frame.image.shape[:2]
         loaded.window.inferred(
-            self._camera.id, verdict, result, size=(width, height), gate_ms=gate_ms
+            self._camera.id,
+            before.verdict,
+            result,
+            size=(width, height),
+            gate_ms=before.gate_ms,
+            capture_ms=before.capture_ms,
+            end_to_end_ms=_age_ms(frame),
         )
-        if verdict is None or verdict.passed:
-            loaded.drift.look(self._camera.id, _glance(frame, verdict, result))
+        if before.verdict is None or before.verdict.passed:
+            loaded.drift.look(self._camera.id, _glance(frame, before.verdict, result))
         self.inferred += 1
-        if self._detections:
+        if self._detections and not self.withheld:
             reported = loaded.reported(result.detections).tolist()
             boxes = [[round(value, 4) for value in row] for row in reported]
             self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
-        self._show(Seen(frame, verdict, result, loaded))
+        self._show(Seen(frame, before.verdict, result, loaded))
 
     def _fail(self, loaded: Loaded, error: Exception) -> None:
         with self._failing:
@@ -277,6 +295,11 @@ def _glance(frame: Frame, verdict: Verdict | None, result: Result) -> Glance:
         frame.seq,
         frame.captured_at,
     )
+
+
+def _age_ms(frame: Frame) -> float:
+    """Milliseconds since a frame was captured; below 0 when that clock runs ahead of ours."""
+    return (time.time() - frame.captured_at) * 1e3
 
 
 def _detections(camera: str, frame: Frame, boxes: list[list[float]]) -> Message:

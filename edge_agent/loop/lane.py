@@ -64,12 +64,18 @@ class Lane:
         self._threads: list[threading.Thread] = []
         self._began = 0.0
         self._usual_s = 0.0
+        self._runs = self._told = 0
 
     def submit(self, job: Job) -> None:
         """Line up; returns at once. A camera lines up with at most `SLOTS` frames."""
         if not self._threads:
             self._start()
         self._jobs.put(job)
+
+    def runs(self) -> int:
+        """Runs of the network since this was asked the last time; asked from one thread."""
+        before, self._told = self._told, self._runs
+        return self._told - before
 
     def time_left_s(self) -> float:
         """Seconds until the network is likely to want the next frame; 0 when it waits for one.
@@ -109,6 +115,7 @@ class Lane:
 
     def _run(self, jobs: Sequence[Job]) -> None:
         self._began = began = time.perf_counter()
+        self._runs += 1
         try:
             raws = self._detector.infer([job.tensor for job in jobs])
         except Exception as error:  # a runtime may raise anything; the next frame may do

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.slices import SliceHistory
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
 
@@ -40,6 +43,7 @@ class Loaded:
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
         limit: score above which detections are reported; of all classes or of each one's own.
         lane: what brings frames through the detector.
+        slices: what it reported per camera and shift.
         users: frames that are inside it now.
     """
 
@@ -54,9 +58,11 @@ class Loaded:
     limit: Limit
     users: int = 0
     lane: Lane = field(init=False)
+    slices: SliceHistory = field(init=False)
 
     def __post_init__(self) -> None:
         self.lane = Lane(self.detector)
+        self.slices = SliceHistory(self.bundle.manifest.classes)
 
     @property
     def version(self) -> int:
@@ -73,7 +79,14 @@ class Loaded:
         return above(detections, self.limit)
 
 
-def load_release(config: Config, model: Model, root: Path, digest: str = "") -> Loaded:
+def load_release(
+    config: Config,
+    model: Model,
+    root: Path,
+    digest: str = "",
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Loaded:
     """Open a bundle, load and warm its detector, make the cameras' gates.
 
     Args:
@@ -81,6 +94,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         model: the section that asks for it.
         root: folder of the bundle.
         digest: that it must have; "" accepts any.
+        clock: monotonic seconds, by which frames are sampled for drift.
 
     Raises:
         BundleError: when it is damaged or another one.
@@ -110,7 +124,7 @@ def load_release(config: Config, model: Model, root: Path, digest: str = "") -> 
         detector=detector,
         gates=_gates(config, model, bundle, profile),
         window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
-        drift=drift_watch(config, model, manifest, profile),
+        drift=drift_watch(config, model, manifest, profile, clock),
         variant=manifest.variant(model.variant).id,
         limit=limit,
     )

@@ -1,4 +1,4 @@
-"""`edge-agent run`: the real parts, put together."""
+"""`edge-agent run`: one agent per data folder, until it is stopped."""
 
 from __future__ import annotations
 
@@ -8,37 +8,18 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge_agent.config import Address, Config, Model
-from edge_agent.errors import StorageError, UsageError, storage_errors
+from edge_agent.config import Address, Config
+from edge_agent.errors import StorageError, storage_errors
 from edge_agent.layout import Layout
 from edge_agent.loop.agent import Agent
-from edge_agent.loop.camera import CameraWorker
-from edge_agent.loop.follow import FixedRelease, Follower, Releases
-from edge_agent.loop.judge import Judge
-from edge_agent.loop.loaded import Loaded, load_release, room_beside
-from edge_agent.loop.runtime import Inbox, ModelRuntime
-from edge_agent.loop.seen import Listener
-from edge_agent.sinks import SinkContext, make_sink
-from edge_agent.slots import Journal
-from edge_agent.telemetry.outbox import Outbox
-from edge_agent.telemetry.reported import Reporter
-from edge_agent.telemetry.voice import Telemetry
-
-if TYPE_CHECKING:
-    from edge_agent.captures.recorder import Recorder
-    from edge_agent.page import LivePage
+from edge_agent.loop.assemble import assemble
+from edge_agent.sinks import make_sink
 
 GOODBYE_S = 0.9
-LAST_CAPTURES_S = 0.5
-log = logging.getLogger(__name__)
-
-Listeners = Callable[[str], Sequence[Listener]]
-"""Those who look at the frames of a camera, by its id."""
 
 
 def run(
@@ -59,138 +40,24 @@ def run(
     Raises:
         OutpostError: when it cannot begin; later troubles are logged, counted and told.
     """
-    start_logging()
-    layout = config.layout
-    shown = _page(config, page or config.page.address)
+    boot = secrets.token_hex(4)
+    start_logging(config, boot)
     with ExitStack() as stack:
-        _make_folders(layout)
-        stack.enter_context(only_one(layout.data / "agent.lock"))
-        outbox = Outbox(layout.outbox, int(config.metrics.outbox_max_mb * 1e6))
-        stack.callback(outbox.close)
-        heard, seen = ([shown.heard], [shown.watch]) if shown is not None else ([], [])
-        telemetry = Telemetry(outbox, secrets.token_hex(4), listeners=heard)
-        context = SinkContext(config, outbox, telemetry.boot, telemetry.stamp_live)
+        _make_folders(config.layout)
+        stack.enter_context(only_one(config.layout.data / "agent.lock"))
+        house = assemble(config, stack, boot, bundle=bundle, page=page or config.page.address)
+        stack.enter_context(stop_on_signals(house.agent))
+        house.open_doors(stack)
         chosen = sink or ("mqtt" if config.mqtt is not None else "log")
-        inbox = Inbox()
-        journal = _open_journal(layout.journal) if bundle is None else None
-        if journal is not None:
-            stack.callback(journal.close)
-        recorder = _recorder(config, telemetry.boot, inbox)
-        if recorder is not None:
-            stack.callback(recorder.close, LAST_CAPTURES_S)
-        runtimes = _runtimes(config, bundle, journal, inbox, _listeners(seen, recorder))
-        agent = Agent(
-            config,
-            runtimes,
-            inbox=inbox,
-            telemetry=telemetry,
-            outbox=outbox,
-            reporter=_reporter(config, journal, outbox),
-            counters=() if recorder is None else (recorder.totals,),
-        )
-        stack.enter_context(stop_on_signals(agent))
-        if shown is not None:
-            stack.enter_context(shown.serving(runtimes, None if bundle else layout.journal))
-        telemetry.attach(make_sink(chosen, context))
-        stack.callback(telemetry.close, GOODBYE_S)
-        agent.run()
+        house.telemetry.attach(make_sink(chosen, house.context))
+        stack.callback(house.telemetry.close, GOODBYE_S)
+        house.agent.run()
 
 
 def _make_folders(layout: Layout) -> None:
     for folder in (layout.data, layout.run):
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-
-
-def _page(config: Config, address: Address | None) -> LivePage | None:
-    """The page, where one is wanted; without one its modules are not even imported."""
-    if address is None:
-        return None
-    from edge_agent.page import LivePage
-
-    return LivePage(config, address)
-
-
-def _open_journal(path: Path) -> Journal | None:
-    """The journal, or None: a damaged one must not keep the device from inferring."""
-    try:
-        return Journal(path)
-    except StorageError as error:
-        log.error("%s; running what the `current` link names", error)
-        return None
-
-
-def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:
-    names = (model.name for model in config.models)
-    return None if journal is None else Reporter(names, journal, outbox)
-
-
-def _recorder(config: Config, boot: str, inbox: Inbox) -> Recorder | None:
-    """What keeps hard frames; None, and not even imported, when ``[capture]`` is off."""
-    if not config.capture.enabled:
-        return None
-    from edge_agent.captures.recorder import open_recorder
-
-    return open_recorder(config, boot, inbox.put)
-
-
-def _listeners(everywhere: Sequence[Listener], recorder: Recorder | None) -> Listeners:
-    if recorder is None:
-        return lambda camera: everywhere
-    return lambda camera: [*everywhere, recorder.listener(camera)]
-
-
-def _runtimes(
-    config: Config,
-    bundle: Path | None,
-    journal: Journal | None,
-    inbox: Inbox,
-    listeners: Listeners,
-) -> list[ModelRuntime]:
-    if bundle is not None:
-        return [_fixed(config, bundle, inbox, listeners)]
-    return [_followed(config, model, journal, inbox, listeners) for model in config.models]
-
-
-def _followed(
-    config: Config, model: Model, journal: Journal | None, inbox: Inbox, listeners: Listeners
-) -> ModelRuntime:
-    def load(digest: str) -> Loaded:
-        return load_release(config, model, config.layout.release(model.name, digest), digest)
-
-    def room(digest: str, beside: Loaded) -> str:
-        return room_beside(config, model, digest, beside)
-
-    follower = Follower(model.name, config.layout, journal, load, room=room)
-    return _runtime(config, model, follower, inbox, listeners)
-
-
-def _fixed(config: Config, bundle: Path, inbox: Inbox, listeners: Listeners) -> ModelRuntime:
-    if len(config.models) != 1:
-        names = ", ".join(model.name for model in config.models)
-        raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
-    model = config.models[0]
-    releases = FixedRelease(lambda: load_release(config, model, bundle))
-    return _runtime(config, model, releases, inbox, listeners)
-
-
-def _runtime(
-    config: Config, model: Model, releases: Releases, inbox: Inbox, listeners: Listeners
-) -> ModelRuntime:
-    holder = releases.holder
-    cameras = []
-    for camera in config.cameras:
-        if camera.model == model.name:
-            judge = Judge(
-                camera,
-                config.gate,
-                holder,
-                inbox.put,
-                detections=config.metrics.detections,
-                listeners=listeners(camera.id),
-            )
-            cameras.append(CameraWorker(camera, judge, holder.wait, inbox.put))
-    return ModelRuntime(model.name, releases, cameras)
 
 
 @contextmanager
@@ -228,11 +95,14 @@ def stop_on_signals(agent: Agent) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_logging() -> None:
-    """One line per record on stderr."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
+def start_logging(config: Config, boot: str) -> None:
+    """One line per record on stderr: text, or JSON where ``[log]`` wants it."""
+    handler = logging.StreamHandler(sys.stderr)
+    if config.log.format == "json":
+        from edge_agent.telemetry.ecs import EcsFormatter
+
+        handler.setFormatter(EcsFormatter(config.device.id, boot))
+    else:
+        form = "%(asctime)s %(levelname)s %(message)s"
+        handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,9 +16,11 @@ from edge_agent.detection.decode import Floats, Limit
 from edge_agent.detection.detector import Result
 from edge_agent.gate import Verdict
 from edge_agent.monitors.histogram import Counts, Histograms
+from edge_agent.monitors.latency import Stages
 from edge_agent.monitors.observe import observe_input, observe_output
 from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.slices import SliceCounts
 
 NEAR = 0.05  # a score this close to the confidence is near the threshold
 
@@ -36,9 +37,11 @@ class CameraTally:
         ssim_min: the least.
         luminance, contrast, sharpness: sums over the pictures.
         checks: check -> its scores.
+        outputs: what was reported in its frames, without those that the gate rejected.
     """
 
     histograms: Histograms
+    outputs: SliceCounts
     seen: int = 0
     pictures: int = 0
     skipped: int = 0
@@ -78,10 +81,14 @@ class WindowReport:
         inferred, skipped, errors, nonfinite: frames by outcome.
         reported: boxes above the limit from which they are reported, per class.
         near, candidates: detections near that limit, and those from just below it upwards.
+        saturated: detections with a score of exactly 1: the number format has come to its end.
+        outside: detections without area inside the picture: the network's box lay beside it, or
+            had no size.
+        kept: detections down to the floor.
         latency: preprocess + inference + postprocess of each inferred frame.
-        preprocess_ms, infer_ms, postprocess_ms, gate_ms: sums over the window.
-        cameras: what each camera saw. The output histograms in them leave out the frames that the
-            gate rejected: a dirty lens must not look like a drifting model.
+        stages: each stage by itself.
+        cameras: what each camera saw. The outputs in them leave out the frames that the gate
+            rejected: a dirty lens must not look like a drifting model.
     """
 
     classes: int
@@ -91,11 +98,11 @@ class WindowReport:
     nonfinite: int = 0
     near: int = 0
     candidates: int = 0
+    saturated: int = 0
+    outside: int = 0
+    kept: int = 0
     latency: Sketch = field(default_factory=Sketch)
-    preprocess_ms: float = 0.0
-    infer_ms: float = 0.0
-    postprocess_ms: float = 0.0
-    gate_ms: float = 0.0
+    stages: Stages = field(default_factory=Stages)
     cameras: dict[str, CameraTally] = field(default_factory=dict)
     reported: Counts = field(init=False)
 
@@ -110,7 +117,7 @@ class WindowReport:
     def camera(self, name: str) -> CameraTally:
         """The tally of a camera, begun when it is first seen."""
         if name not in self.cameras:
-            self.cameras[name] = CameraTally(Histograms(self.classes))
+            self.cameras[name] = CameraTally(Histograms(self.classes), SliceCounts(self.classes))
         return self.cameras[name]
 
     def merged(self) -> Histograms:
@@ -120,21 +127,46 @@ class WindowReport:
             whole.merge(tally.histograms)
         return whole
 
-    def add_result(self, result: Result, limit: Limit) -> None:
-        """Count what a frame cost and gave."""
+    def outputs(self) -> SliceCounts:
+        """What all cameras together reported."""
+        whole = SliceCounts(self.classes)
+        for tally in self.cameras.values():
+            whole.merge(tally.outputs)
+        return whole
+
+    def add_result(self, result: Result, limit: Limit) -> Counts | None:
+        """Count what a frame cost and gave.
+
+        Returns:
+            (classes,) boxes that are reported, None when there are none.
+        """
         self.inferred += 1
         self.nonfinite += result.nonfinite
         self.latency.add(result.total_ms)
-        self.preprocess_ms += result.preprocess_ms
-        self.infer_ms += result.infer_ms
-        self.postprocess_ms += result.postprocess_ms
-        if not len(result.detections):
-            return
-        kinds = result.detections[:, 5].astype(np.intp)
-        beyond = result.detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
-        self.reported += np.bincount(kinds[beyond > 0], minlength=self.classes)
-        self.candidates += int((beyond >= -NEAR).sum())
-        self.near += int((abs(beyond) < NEAR).sum())
+        self.stages.add(result)
+        detections = result.detections
+        if not len(detections):
+            return None
+        self._look(detections)
+        kinds = detections[:, 5].astype(np.intp)
+        beyond = detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
+        self.candidates += int(np.count_nonzero(beyond >= -NEAR))
+        self.near += int(np.count_nonzero(abs(beyond) < NEAR))
+        above = beyond > 0
+        if not above.any():
+            return None
+        reported: Counts = np.bincount(kinds[above], minlength=self.classes)
+        self.reported += reported
+        return reported
+
+    def _look(self, detections: Floats) -> None:
+        """Count what no sound network gives; scores are sorted, so the first is the largest."""
+        self.kept += len(detections)
+        if detections[0, 4] >= 1.0:
+            self.saturated += int(np.count_nonzero(detections[:, 4] >= 1.0))
+        flat = detections[:, 2:4] <= detections[:, :2]
+        if flat.any():
+            self.outside += int(np.count_nonzero(flat.any(axis=1)))
 
 
 class WindowCounter:
@@ -157,7 +189,7 @@ class WindowCounter:
         """A frame that the gate kept from the model."""
         with self._lock:
             self._report.skipped += 1
-            self._report.gate_ms += gate_ms
+            self._report.stages.gate.add(gate_ms)
             tally = self._report.camera(camera)
             tally.skipped += 1
             tally.look(verdict)
@@ -169,7 +201,9 @@ class WindowCounter:
         result: Result,
         *,
         size: tuple[int, int],
-        gate_ms: float = 0.0,
+        gate_ms: float = math.nan,
+        capture_ms: float = math.nan,
+        end_to_end_ms: float = math.nan,
     ) -> None:
         """A frame that the model judged.
 
@@ -178,15 +212,21 @@ class WindowCounter:
             verdict: the gate's, None where there is no gate.
             result: the detector's.
             size: width and height of the picture in pixels.
-            gate_ms: what the gate took.
+            gate_ms: what the gate took; NaN, like the next two, when it is not known.
+            capture_ms: from the time of capture until the frame was taken to be judged.
+            end_to_end_ms: from the time of capture until now.
         """
         with self._lock:
-            self._report.gate_ms += gate_ms
-            self._report.add_result(result, self._limit)
+            stages = self._report.stages
+            stages.gate.add(gate_ms)
+            stages.capture.add(capture_ms)
+            stages.end_to_end.add(end_to_end_ms)
+            reported = self._report.add_result(result, self._limit)
             tally = self._report.camera(camera)
             if verdict is not None:
                 tally.look(verdict)
             if verdict is None or verdict.passed:
+                tally.outputs.add(reported)
                 self._observe(tally.histograms, result.detections, size)
 
     def _observe(self, histograms: Histograms, detections: Floats, size: tuple[int, int]) -> None:
@@ -205,11 +245,3 @@ class WindowCounter:
         with self._lock:
             report, self._report = self._report, WindowReport(self._classes)
         return report
-
-
-def total_latency(reports: Iterable[WindowReport]) -> Sketch:
-    """The latency of several windows together."""
-    whole = Sketch()
-    for report in reports:
-        whole.merge(report.latency)
-    return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from pathlib import Path
 from edge_agent.config import Address, Config
 from edge_agent.errors import ConfigError
 from edge_agent.loop.runtime import ModelRuntime
+from edge_agent.page.answer import Answer
 from edge_agent.page.guard import Guard, token_for
-from edge_agent.page.handler import PageHandler
+from edge_agent.page.handler import PageHandler, Route
 from edge_agent.page.heard import Heard
 from edge_agent.page.server import Server, listening
 from edge_agent.page.site import Site
@@ -45,6 +46,12 @@ class LivePage:
         self._config = config
         self._address = address
         self._token = token_for(config, address)
+        self._counting = threading.Lock()
+        self._api_calls = 0
+
+    def totals(self) -> dict[str, int | float]:
+        """Counters for ``up/metrics/system``."""
+        return {"api_calls_total": self._api_calls}
 
     @contextmanager
     def serving(self, runtimes: Sequence[ModelRuntime], journal: Path | None) -> Iterator[Address]:
@@ -75,14 +82,25 @@ class LivePage:
             port=self._address.port,
             hosts=self._config.page.hosts,
         )
-        with listening(_bind(self._address, guard, site), closing) as address:
+        with listening(_bind(self._address, guard, self._counted(site)), closing) as address:
             log.info("page: http://%s/%s", address, " (with the token)" if self._token else "")
             yield address
 
+    def _counted(self, site: Site) -> Route:
+        """The site, whose questions by programs are counted."""
 
-def _bind(address: Address, guard: Guard, site: Site) -> Server:
+        def route(path: str, query: Mapping[str, str]) -> Answer | None:
+            if path.startswith("/api/"):
+                with self._counting:
+                    self._api_calls += 1
+            return site(path, query)
+
+        return route
+
+
+def _bind(address: Address, guard: Guard, route: Route) -> Server:
     try:
-        return Server(address, partial(PageHandler, guard, site))
+        return Server(address, partial(PageHandler, guard, route))
     except OSError as error:
         step = {
             errno.EADDRINUSE: "end what uses it, or choose another port",

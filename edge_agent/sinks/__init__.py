@@ -6,9 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 
 from edge_agent.errors import UsageError
-from edge_agent.sinks.base import Live, Sink, SinkContext
+from edge_agent.sinks.base import Hooks, Live, Sink, SinkContext
 
-__all__ = ["KINDS", "Live", "Sink", "SinkContext", "make_sink"]
+__all__ = ["KINDS", "Hooks", "Live", "Sink", "SinkContext", "make_sink"]
 
 # kind -> module with a function make(argument, context); imported when it is wanted
 KINDS = {

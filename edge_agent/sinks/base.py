@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge_agent.config import Config
+from edge_agent.metrics import Message
 from edge_agent.telemetry.outbox import Outbox
 
 # (fields, model version) -> bytes with the envelope, for what does not go through the outbox
@@ -31,6 +32,27 @@ class Live:
     retain: bool = False
 
 
+def _nobody(message: Message, model_version: int) -> None:
+    """Hears nothing."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a sink may need beside the outbox.
+
+    Attributes:
+        tell: takes an event of the sink's own and the model version it is about, at once.
+        obey: takes a command: its id, its bytes, whether the broker kept it; None to hear none.
+        announcements: topics (whole) and payloads that are published, retained, when connected.
+        expiry_s: for how long a broker may keep metrics for somebody who is away; 0 for ever.
+    """
+
+    tell: Callable[[Message, int], None] = _nobody
+    obey: Callable[[str, bytes, bool], None] | None = None
+    announcements: tuple[tuple[str, bytes], ...] = ()
+    expiry_s: float = 0.0
+
+
 @dataclass(frozen=True)
 class SinkContext:
     """What a sink is made from."""
@@ -39,6 +61,7 @@ class SinkContext:
     outbox: Outbox
     boot: str
     stamp: StampLive
+    hooks: Hooks = Hooks()
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from edge_agent.errors import OutpostError, storage_errors
+from edge_agent.errors import storage_errors
 from edge_agent.metrics import topic
 from edge_agent.sinks.base import Live, SinkContext, StampLive
 from edge_agent.telemetry.outbox import Outbox, Parcel
@@ -66,7 +66,7 @@ class LogSink:
             try:
                 self._write_all()
                 self.state = "connected"
-            except (OutpostError, OSError) as error:  # OSError: a pipe's reader went away
+            except Exception as error:  # the disk, a pipe's reader that went away, or a bug
                 if not self.state.startswith("failed"):
                     log.warning("telemetry log: %s", error)
                 self.state = f"failed: {error}"

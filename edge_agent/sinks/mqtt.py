@@ -1,11 +1,12 @@
 """Telemetry over MQTT: MQTT 5, or 3.1.1 when the broker has no more.
 
-The outbox is drained in order with at most `IN_FLIGHT` messages unanswered; a message is deleted
-only when the broker answered with success. Under 3.1.1 a publish that the broker's ACL denied is
-answered like any other: `edge-agent doctor` finds that by a round trip.
+The outbox is drained in order with few messages unanswered at a time; a message is deleted only
+when the broker answered with success (`edge_agent.sinks.delivery`). Under 3.1.1 a publish that the
+broker's ACL denied is answered like any other: `edge-agent doctor` finds that by a round trip.
 
 Everything happens in one thread of its own, with one paho client per connection, so no state of a
-lost connection is carried into the next.
+lost connection is carried into the next. Whatever goes wrong in it ends one connection, never the
+thread.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from collections import deque
 from edge_agent.backoff import Backoff
 from edge_agent.config import Mqtt
 from edge_agent.errors import BrokerError, OutpostError
-from edge_agent.sinks.base import Live, SinkContext, StampLive
+from edge_agent.metrics import event
+from edge_agent.sinks.base import Hooks, Live, SinkContext, StampLive
+from edge_agent.sinks.delivery import Delivery, Limits
 from edge_agent.sinks.mqtt_session import Ending, Session
 from edge_agent.telemetry.broker import MQTT_3_1_1, MQTT_5
 from edge_agent.telemetry.outbox import Outbox
@@ -31,9 +34,11 @@ log = logging.getLogger(__name__)
 class MqttSink:
     """Keeps one connection to the broker and empties the outbox into it.
 
-    States: ``starting``, ``connecting``, ``connected``, ``unreachable: …``, ``tls: …``,
-    ``no answer: …``, ``refused: …``, ``denied: …`` (connected, but a publish was refused),
-    ``lost: …``, ``misconfigured: …``, ``stopped``.
+    States: ``starting``, ``connecting``, ``connected``, ``stopped``; not connected:
+    ``unreachable: …``, ``tls: …`` (certificates), ``no answer: …`` (to CONNECT, or to a message),
+    ``refused: …``, ``half-open: …`` (the connection stands and nothing comes through),
+    ``lost: …``, ``misconfigured: …``, ``failed: …`` (a bug; it tries again); connected, but not
+    everything is taken: ``denied: …``, ``oversize: …``, ``hung-up: …``, ``busy: …``.
     """
 
     def __init__(
@@ -44,6 +49,9 @@ class MqttSink:
         stamp: StampLive,
         backoff: Backoff,
         protocol: int = MQTT_5,
+        *,
+        limits: Limits | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.mqtt = mqtt
         self.device = device
@@ -51,6 +59,10 @@ class MqttSink:
         self.stamp = stamp
         self.stopping = threading.Event()
         self.stop_timeout_s = 0.0
+        self.hooks = hooks or Hooks()
+        self._limits = limits or Limits()
+        self._delivery = Delivery(outbox, self._limits)
+        self._told = ""
         self._backoff = backoff
         self._state = self._logged = "starting"
         self._protocol = protocol
@@ -130,11 +142,21 @@ class MqttSink:
 
     def _connect_once(self) -> Ending:
         try:
-            return Session(self, self._protocol).run()
+            return Session(self, self._delivery, self._limits, self._protocol).run()
         except BrokerError as error:
             return Ending(f"misconfigured: {error}")
         except OutpostError as error:  # the outbox cannot be read: try again later
             return Ending(f"lost: {error}")
+        except Exception as error:  # a bug, here or in the client: telemetry must not end with it
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Ending:
+        text = f"{type(error).__name__}: {error}"
+        if text != self._told:
+            self._told = text
+            log.exception("mqtt: unexpected; connecting again")
+            self.hooks.tell(event("telemetry.failed", "error", f"the MQTT connection: {text}"), 0)
+        return Ending(f"failed: {text}")
 
     def _try_other_protocol(self, ending: Ending) -> bool:
         """Whether to try again at once with the other protocol version; back and forth at most."""
@@ -155,4 +177,5 @@ def make(argument: str, context: SinkContext) -> MqttSink:
     if config.mqtt is None:
         raise BrokerError(f"{config.path}: telemetry by mqtt needs a [mqtt] section with url")
     backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)
-    return MqttSink(config.mqtt, config.device.id, context.outbox, context.stamp, backoff)
+    device, hooks = config.device.id, context.hooks
+    return MqttSink(config.mqtt, device, context.outbox, context.stamp, backoff, hooks=hooks)

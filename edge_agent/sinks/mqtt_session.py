@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.metrics import STATUS, topic
+from edge_agent.metrics import COMMANDS, STATUS, topic
 from edge_agent.sinks.base import Live
-from edge_agent.telemetry.broker import address, make_client
+from edge_agent.sinks.delivery import Delivery, Limits, Refusal
+from edge_agent.telemetry.broker import MQTT_5, address, expired_certificate, make_client
 
 if TYPE_CHECKING:
     from edge_agent.sinks.mqtt import MqttSink
 
-IN_FLIGHT = 20
-ANSWER_S = 10.0
-DENIED_HOLD_S = 30.0
 _TICK_S = 0.1
 _GOODBYE_S = 0.4
 _PROTOCOL_REFUSED = (0x01, 0x84)  # MQTT 3.1.1 and 5: unacceptable protocol version
+_PACKET_TOO_LARGE = 0x95
+_STATES = 4  # messages on their way beside the outbox: status, info, reported
+_ENVELOPE_BYTES = 64  # of a PUBLISH beside topic and payload, at most
+_PASSING_EXPIRY_S = 30  # of what is worth sending only now
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Ending:
 
     Attributes:
         state: for `MqttSink.state`.
-        welcome: whether the broker had accepted us.
+        welcome: whether the broker had accepted us, and for a while.
         protocol_in_doubt: whether it may have been the protocol version that it did not like.
     """
 
@@ -44,19 +48,22 @@ class Session:
         BrokerError: when the client cannot be set up.
     """
 
-    def __init__(self, sink: MqttSink, protocol: int) -> None:
+    def __init__(self, sink: MqttSink, delivery: Delivery, limits: Limits, protocol: int) -> None:
         self._sink = sink
+        self._delivery = delivery
+        self._limits = limits
         self._protocol = protocol
         self._client = make_client(sink.mqtt, f"outpost-{sink.device}", protocol)
+        self._client.max_inflight_messages_set(limits.in_flight)
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
-        self._connected = False
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
+        self._connected_at: float | None = None
         self._refusal: Ending | None = None
-        self._in_flight: dict[int, int] = {}
-        self._done: list[int] = []
-        self._position = 0
-        self._hold_until = 0.0
-        self._more = True
+        self._reason = ""
+        self._too_large = self._timed_out = False
 
     def run(self) -> Ending:
         """Stay connected until the connection ends or the sink stops."""
@@ -67,7 +74,9 @@ class Session:
             self._client.connect(host, port, self._sink.mqtt.keepalive_s)
             return self._stay()
         except ssl.SSLError as error:
-            return Ending(f"tls: {error.reason or error}")
+            return Ending(f"tls: {getattr(error, 'verify_message', '') or error.reason or error}")
+        except TimeoutError:
+            return Ending("no answer: the connection was not made in time")
         except (OSError, ValueError) as error:
             return Ending(f"unreachable: {getattr(error, 'strerror', None) or error}")
         finally:
@@ -80,101 +89,139 @@ class Session:
             connection.close()
 
     def _stay(self) -> Ending:
-        deadline = time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + self._limits.answer_s
         while True:
             result = self._client.loop(_TICK_S)
-            self._forget_done()
+            self._delivery.settle()
             if self._refusal is not None:
                 return self._refusal
             if result != 0:
                 return self._lost()
             if self._sink.stopping.is_set():
                 return self._goodbye()
-            if self._connected:
+            if self._connected_at is not None:
                 self._send()
+                if self._delivery.unanswered_s > self._limits.unanswered_s:
+                    return self._end(f"no answer: {self._limits.unanswered_s:g} s after a message")
             elif time.monotonic() > deadline:
                 # A 3.1.1 broker may take MQTT 5's CONNECT for an unfinished one and wait for more.
-                return Ending(f"no answer: {ANSWER_S:.0f} s after CONNECT", protocol_in_doubt=True)
+                why = f"no answer: {self._limits.answer_s:g} s after CONNECT"
+                return Ending(why, protocol_in_doubt=True)
 
     def _lost(self) -> Ending:
-        if self._connected:
-            return Ending("lost: the connection broke", welcome=True)
-        # Old brokers hang up on a protocol version that they do not know.
-        return Ending("refused: hung up before an answer", protocol_in_doubt=True)
+        if self._connected_at is None:
+            expired = expired_certificate(self._sink.mqtt)
+            if expired:
+                return Ending(f"tls: {expired}")
+            # Old brokers hang up on a protocol version that they do not know.
+            return Ending("refused: hung up before an answer", protocol_in_doubt=True)
+        if self._timed_out:
+            return self._end(f"half-open: nothing heard for {self._sink.mqtt.keepalive_s} s")
+        self._delivery.hung_up(too_large=self._too_large)
+        return self._end(f"lost: {self._reason or 'the connection broke'}")
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+    def _end(self, state: str) -> Ending:
+        lasted_s = time.monotonic() - (self._connected_at or 0.0)
+        return Ending(state, welcome=lasted_s >= self._limits.stable_s)
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, props: Any) -> None:
         if code.is_failure:
             doubt = code.value in _PROTOCOL_REFUSED
             self._refusal = Ending(f"refused: {str(code).lower()}", protocol_in_doubt=doubt)
             return
-        self._connected = True
-        self._sink.set_state("connected")
+        self._connected_at = time.monotonic()
+        window = int(getattr(props, "ReceiveMaximum", 0)) if props is not None else 0
+        largest = int(getattr(props, "MaximumPacketSize", 0)) if props is not None else 0
+        if largest:
+            largest = max(1, largest - len(self._topic("x" * 64)) - _ENVELOPE_BYTES)
+        # paho holds back what is more than it was told before; a smaller wish is ours to keep.
+        if window and window < self._limits.in_flight:
+            window = max(1, window - _STATES)
+        self._delivery.begin(window, largest)
+        self._sink.set_state(self._delivery.trouble or "connected")
         hello = self._sink.status("online", "connected")
         self._client.publish(self._topic(STATUS), hello, qos=1, retain=True)
+        if self._sink.hooks.obey is not None:
+            self._client.subscribe(self._topic(f"{COMMANDS}/+"), qos=1)
+        for path, payload in self._sink.hooks.announcements:
+            self._client.publish(path, payload, qos=1, retain=True)
         self._publish_live(self._sink.take_live(everything=True))
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, code: Any, _props: Any) -> None:
-        message = self._in_flight.pop(mid, None)
-        if code.is_failure:
-            self._sink.set_state(f"denied: {str(code).lower()}")
-            self._hold_until = time.monotonic() + DENIED_HOLD_S
-        elif message is not None:
-            self._done.append(message)
-            self._sink.set_state("connected")
+        refusal = Refusal(code.value, str(code).lower()) if code.is_failure else None
+        self._delivery.answered(mid, refusal)
+        self._sink.set_state(self._delivery.trouble or "connected")
 
-    def _forget_done(self) -> None:
-        if self._done:
-            self._sink.outbox.done(self._done)
-            self._done.clear()
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, code: Any, _props: Any) -> None:
+        self._timed_out = "keep alive" in str(code).lower()
+        if flags.is_disconnect_packet_from_server:
+            self._reason = str(code).lower()
+            self._too_large = code.value == _PACKET_TOO_LARGE
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
+        if any(code.is_failure for code in codes):
+            log.warning("mqtt: commands cannot be heard: %s; see the ACL", str(codes[0]).lower())
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        if self._sink.hooks.obey is not None:
+            name = str(message.topic).rpartition("/")[2]
+            self._sink.hooks.obey(name, bytes(message.payload), bool(message.retain))
 
     def _send(self) -> None:
         self._publish_live(self._sink.take_live())
-        if time.monotonic() < self._hold_until:
-            return
-        if self._hold_until:
-            # After a refusal begin again with the oldest one, so that the order is kept.
-            self._hold_until, self._position, self._more = 0.0, 0, True
-            self._in_flight.clear()
         if self._sink.take_fresh():
-            self._more = True
-        if self._more and len(self._in_flight) < IN_FLIGHT:
-            self._publish_waiting(IN_FLIGHT - len(self._in_flight))
-
-    def _publish_waiting(self, limit: int) -> None:
-        batch = self._sink.outbox.waiting(limit, after=self._position)
-        self._more = len(batch) == limit
-        for item in batch:
+            self._delivery.wake()
+        for item in self._delivery.next():
+            parcel = item.parcel
+            expiry = None
+            if parcel.priority == 0 and self._sink.hooks.expiry_s:
+                expiry = self._properties(self._sink.hooks.expiry_s - item.age_s)
             info = self._client.publish(
-                self._topic(item.parcel.suffix), item.parcel.payload, 1, item.parcel.retain
+                self._topic(parcel.suffix), parcel.payload, 1, parcel.retain, properties=expiry
             )
-            self._in_flight[info.mid] = item.id
-            self._position = item.id
+            self._delivery.sent(item, info.mid)
+
+    def _properties(self, expiry_s: float) -> Any:
+        """How long the broker keeps a message for somebody who is away; MQTT 5 only."""
+        if self._protocol != MQTT_5:
+            return None
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = max(1, min(int(expiry_s), 0xFFFFFFFF))
+        return properties
 
     def _publish_live(self, messages: list[Live]) -> None:
         for message in messages:
             payload = self._sink.stamp(message.payload, message.model_version)
-            qos = 1 if message.retain else 0
-            self._client.publish(self._topic(message.suffix), payload, qos, message.retain)
+            path = self._topic(message.suffix)
+            if message.retain:
+                self._client.publish(path, payload, 1, True)
+            else:
+                passing = self._properties(_PASSING_EXPIRY_S)
+                self._client.publish(path, payload, 0, False, properties=passing)
 
     def _goodbye(self) -> Ending:
         deadline = time.monotonic() + self._sink.stop_timeout_s
-        while self._connected and time.monotonic() < deadline - _GOODBYE_S:
+        connected = self._connected_at is not None
+        while connected and time.monotonic() < deadline - _GOODBYE_S:
             self._send()
-            if not self._in_flight and not self._more:
+            if self._delivery.idle:
                 break
             if self._client.loop(0.02) != 0:
                 return Ending("stopped")
-            self._forget_done()
-        if self._connected:
+        if connected:
             farewell = self._sink.status("offline", "stopped")
             info = self._client.publish(self._topic(STATUS), farewell, qos=1, retain=True)
             while not info.is_published() and time.monotonic() < deadline:
                 if self._client.loop(0.02) != 0:
                     break
-        self._forget_done()
+            if info.is_published():
+                self._delivery.settle(everything=True)
         self._client.disconnect()
         self._client.loop(0)
-        return Ending("stopped", welcome=self._connected)
+        return Ending("stopped", welcome=connected)
 
     def _topic(self, suffix: str) -> str:
         return topic(self._sink.device, suffix)

@@ -81,6 +81,31 @@ def tls_context(mqtt: Mqtt) -> ssl.SSLContext:
     return context
 
 
+def expired_certificate(mqtt: Mqtt) -> str:
+    """Whether it is this device's own certificate that is out of date, in words; "" when not.
+
+    A broker that refuses it hangs up without a reason (TLS 1.3 ends its handshake before). The
+    parser is only imported here, when a connection failed.
+    """
+    if mqtt.cert is None:
+        return ""
+    from datetime import datetime, timezone
+
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        certificate = load_pem_x509_certificate(mqtt.cert.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    now = datetime.now(timezone.utc)
+    if now > certificate.not_valid_after_utc:
+        return f"{mqtt.cert}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; renew it"
+    if now < certificate.not_valid_before_utc:
+        since = f"{certificate.not_valid_before_utc:%Y-%m-%d}"
+        return f"{mqtt.cert}: valid from {since}; is this device's clock right?"
+    return ""
+
+
 def _password(mqtt: Mqtt) -> str | None:
     if mqtt.password_file is None:
         return None

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from edge_agent import __version__
 from edge_agent.drift.skew import SkewVerdict
 from edge_agent.drift.verdict import BLOCK
 from edge_agent.drift.watch import Judged
+from edge_agent.errors import StorageError
 from edge_agent.loop.follow import Change
 from edge_agent.loop.loaded import Loaded
 from edge_agent.metrics import INFO, Message, event
+from edge_agent.telemetry.outbox import Outbox
+
+
+def started_event(text: str, outbox: Outbox) -> Message:
+    """``agent.started``, with the last boot and its last number: a reader then knows its end."""
+    before = None
+    with suppress(StorageError):  # told by whoever sends this
+        before = outbox.life()
+    previous = {"previous_boot": before.boot, "previous_seq": before.seq} if before else {}
+    return event("agent.started", "info", text, agent=__version__, **previous)
+
 
 _WITHOUT = {"failed": ("model.failed", "error"), "held": ("model.held", "warning")}
 

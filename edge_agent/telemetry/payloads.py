@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 
 from edge_agent.drift.distances import distances
@@ -12,18 +13,22 @@ from edge_agent.health import Window
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import (
     METRICS_CAMERA,
+    METRICS_CLASSES,
     METRICS_DRIFT,
     METRICS_INPUT,
     METRICS_OUTPUT,
+    METRICS_SLICES,
     METRICS_SYSTEM,
     Message,
     numbers,
 )
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
-from edge_agent.monitors.sketch import Sketch
+from edge_agent.monitors.latency import Speed, quantiles, stage_values
+from edge_agent.monitors.slices import Difference, SliceCounts, SliceHistory, shift_of
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import LEVELS
+from edge_agent.telemetry.outbox import Outbox
 
 _PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
@@ -71,22 +76,19 @@ def health_window(
 
 def system_message(
     reading: Mapping[str, float | int],
-    latency: Sketch,
+    speed: Speed,
     totals: Mapping[str, int | float],
     *,
-    inferred: int,
     seconds: float,
 ) -> Message:
     """``up/metrics/system``: the device, speed, and frames by outcome since the start."""
-    timed = latency.count > 0
-    speed = {
+    values: dict[str, float | int | None] = {
         "window_s": round(seconds, 3),
-        "throughput_fps": inferred / seconds if seconds > 0 else None,
-        "latency_p50_ms": latency.quantile(0.5) if timed else None,
-        "latency_p95_ms": latency.quantile(0.95) if timed else None,
-        "latency_mean_ms": latency.mean_ms if timed else None,
+        "throughput_fps": speed.inferred / seconds if seconds > 0 else None,
+        "latency_mean_ms": speed.latency.mean_ms if speed.latency.count else None,
     }
-    return Message(METRICS_SYSTEM, {**_rounded(speed), **reading, **totals})
+    values |= quantiles("latency", speed.latency) | quantiles("end_to_end", speed.end_to_end)
+    return Message(METRICS_SYSTEM, {**_rounded(values), **reading, **totals})
 
 
 def input_message(model: str, camera: str, tally: CameraTally) -> Message:
@@ -138,15 +140,29 @@ def camera_message(report: CameraReport) -> Message:
 
 
 def output_message(
-    model: str, classes: tuple[str, ...], report: WindowReport, drift: DriftWatch
+    model: str,
+    classes: tuple[str, ...],
+    report: WindowReport,
+    drift: DriftWatch,
+    said: Mapping[str, int | None],
 ) -> Message:
-    """``up/metrics/output``: what the model said in this window, and PSI against the profile."""
+    """``up/metrics/output``: what the model said in this window, and PSI against the profile.
+
+    Args:
+        model: its name.
+        classes: its classes' names.
+        report: what was counted.
+        drift: the watch after this window.
+        said: of `judgement`.
+    """
     inferred = report.inferred
     values: dict[str, float | int | None] = {
         "inferred": inferred,
         "errors": report.errors,
         "nonfinite": report.nonfinite,
         "detections": report.detections,
+        "saturated": report.saturated,
+        "outside": report.outside,
         "drift_block_frames": drift.skew.frames,
     }
     if drift.cameras:
@@ -156,18 +172,99 @@ def output_message(
         values |= {
             "detections_per_frame": report.detections / inferred,
             "near_threshold_share": report.near / report.candidates if report.candidates else None,
-            "preprocess_ms": report.preprocess_ms / inferred,
-            "infer_ms": report.infer_ms / inferred,
-            "postprocess_ms": report.postprocess_ms / inferred,
-            "gate_ms": report.gate_ms / (inferred + report.skipped),
         }
+    outputs = report.outputs()
+    if outputs.frames:
+        values["empty_share"] = outputs.empty / outputs.frames
+    values |= stage_values(report.stages)
     values |= class_counts(classes, report.reported)
+    values |= said
     skew = drift.skew.verdict
     if skew.frames:
         values["psi_frames"] = skew.frames
         values |= {f"psi_{name}": value for name, value in skew.psi.items()}
         values |= {f"psi_limit_{name}": value for name, value in skew.limits.items()}
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
+
+
+def judgement(
+    *, selftest: bool | None, provider_ok: bool, drifted: bool, withheld: bool
+) -> dict[str, int | None]:
+    """What the agent holds of a model, for ``up/metrics/output``: 1 is yes, 0 is no.
+
+    Args:
+        selftest: whether the live engine reproduced its golden frames; None before it was asked.
+        provider_ok: whether the wanted provider runs it.
+        drifted: whether output drift is suspected.
+        withheld: whether a rule keeps its detections back.
+    """
+    return {
+        "selftest_failed": None if selftest is None else int(not selftest),
+        "provider_ok": int(provider_ok),
+        "drift_suspected": int(drifted),
+        "withheld": int(withheld),
+    }
+
+
+def classes_message(
+    model: str, camera: str, classes: tuple[str, ...], outputs: SliceCounts
+) -> Message:
+    """``up/metrics/classes``: what the model reported in one camera's frames in this window."""
+    values: dict[str, float | int | None] = {
+        "frames": outputs.frames,
+        "detections": int(outputs.boxes.sum()),
+    }
+    if outputs.frames:
+        values["empty_share"] = outputs.empty / outputs.frames
+    values |= class_counts(classes, outputs.boxes)
+    return Message(METRICS_CLASSES, {"model": model, "camera": camera, **_rounded(values)})
+
+
+def slices_message(model: str, dimension: str, difference: Difference, hours: int) -> Message:
+    """``up/metrics/slices``: where the model's words differ most between cameras or shifts.
+
+    Args:
+        model: name.
+        dimension: what was compared, ``camera`` or ``shift``.
+        difference: the largest.
+        hours: that were looked at.
+    """
+    names = {"of": difference.of, "high": difference.high, "low": difference.low}
+    values: dict[str, float | int | None] = {
+        "difference": difference.value,
+        "difference_least": difference.interval.low,
+        "difference_most": difference.interval.high,
+        "high_rate": difference.high_rate,
+        "low_rate": difference.low_rate,
+        "sure": int(difference.sure),
+        "compared": difference.compared,
+        "frames": difference.frames,
+        "hours": hours,
+    }
+    return Message(
+        METRICS_SLICES, {"model": model, "dimension": dimension, **names, **_rounded(values)}
+    )
+
+
+def slice_messages(
+    model: str, history: SliceHistory, report: WindowReport, *, at: float
+) -> list[Message]:
+    """What each camera's frames gave in this window; once an hour, the largest differences.
+
+    Args:
+        model: name.
+        history: of the release, into which the window is counted.
+        report: the window.
+        at: wall-clock seconds at its end.
+    """
+    outputs = {name: tally.outputs for name, tally in report.cameras.items()}
+    messages = [
+        classes_message(model, name, history.classes, counts) for name, counts in outputs.items()
+    ]
+    hour, shift, hours = int(at // 3600), shift_of(time.localtime(at).tm_hour), history.hours
+    for dimension, difference in history.add(outputs, hour=hour, shift=shift).items():
+        messages.append(slices_message(model, dimension, difference, hours))
+    return messages
 
 
 def _share(progress: tuple[int, int]) -> tuple[int, float]:
@@ -215,6 +312,23 @@ def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[s
         "frames_errors_total": frames.errors,
         "frames_dropped_during_swap_total": during_swap,
         "swaps_total": swaps,
+    }
+
+
+def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
+    """What waits, and what became of messages, since the outbox was made (``lost``: this run).
+
+    Raises:
+        StorageError: the outbox cannot be read.
+    """
+    counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
+    return {
+        "outbox_waiting": len(outbox),
+        "outbox_aside": outbox.aside,
+        "outbox_bytes": outbox.size_bytes,
+        "outbox_dropped_total": outbox.dropped,
+        **{f"outbox_{name}_total": count for name, count in counts.items()},
+        "telemetry_lost_total": lost,
     }
 
 

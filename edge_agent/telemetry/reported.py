@@ -23,6 +23,9 @@ class Reporter:
 
     The cursor of the audit log is kept in the outbox, in one transaction with the event made from
     a row, so each row is told exactly once whatever is killed when.
+
+    Attributes:
+        on_trial: whether any model was on trial at the last look.
     """
 
     def __init__(self, models: Iterable[str], journal: Journal, outbox: Outbox) -> None:
@@ -30,6 +33,7 @@ class Reporter:
         self._journal = journal
         self._outbox = outbox
         self._last: Mapping[str, Any] | None = None
+        self.on_trial = False
 
     def poll(self, telemetry: Telemetry, errors: Mapping[str, str]) -> None:
         """Tell what is new.
@@ -47,6 +51,8 @@ class Reporter:
             )
             if not sent:
                 return
+        trial = (State.SWITCHING, State.TRIAL)
+        self.on_trial = any(self._journal.slot(name).state in trial for name in self._models)
         payload = self._payload(errors)
         if payload != self._last:
             self._last = payload

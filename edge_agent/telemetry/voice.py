@@ -11,7 +11,7 @@ from typing import Any
 from edge_agent.errors import StorageError
 from edge_agent.metrics import Message, Stamper
 from edge_agent.sinks.base import Live, Sink
-from edge_agent.telemetry.outbox import Outbox, Parcel
+from edge_agent.telemetry.outbox import Life, Outbox, Parcel
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,10 @@ class Telemetry:
         self._lock = threading.Lock()
         self._stamper = Stamper(boot)
         self._live_stamper = Stamper(boot, step=-1)
+
+    def listen(self, listener: Callable[[Message], None]) -> None:
+        """One more listener, made when others already were."""
+        self._listeners = (*self._listeners, listener)
 
     def attach(self, sink: Sink) -> None:
         """Give the voice to a sink and start it."""
@@ -90,6 +94,10 @@ class Telemetry:
             return True
         return self._keep(durable, model_version, cursor)
 
+    def say(self, message: Message) -> None:
+        """Send one message, as `send` does."""
+        self.send([message])
+
     def _keep(
         self, messages: list[Message], model_version: int, cursor: tuple[str, int] | None
     ) -> bool:
@@ -97,7 +105,7 @@ class Telemetry:
             before = self._stamper.seq
             parcels = [self._parcel(message, model_version) for message in messages]
             try:
-                self._outbox.put(parcels, cursor=cursor)
+                self._outbox.put(parcels, cursor=cursor, life=Life(self.boot, self._stamper.seq))
             except StorageError as error:
                 # The numbers were never seen by anyone: use them again, so that no gap shows.
                 self._stamper.seq = before

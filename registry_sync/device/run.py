@@ -31,6 +31,7 @@ from registry_sync.rollout import Rollout
 
 WATCH_S = 0.5
 IDLE_S = 1.0
+ASKED_S = 10.0  # a message that asks for a look cannot make it look more often
 _SLOWEST_POLL_S = 900.0
 
 
@@ -121,7 +122,8 @@ class Runner:
         poll_s = world.config.repository.poll_s if world.config.repository else 60.0
         self._poll_s = poll_s
         self._backoff = Backoff(poll_s, max(poll_s, min(_SLOWEST_POLL_S, 8 * poll_s)))
-        self._next_poll = 0.0
+        self._next_poll = self._polled = 0.0
+        self._asked = self._look_now()
         self._last_said = ""
         self.trouble: OutpostError | None = None
 
@@ -160,13 +162,26 @@ class Runner:
 
     def tick(self) -> float:
         """One look at everything; returns how long to sleep, in seconds."""
+        asked = self._look_now()
+        if asked != self._asked:
+            self._asked = asked
+            self._next_poll = min(self._next_poll, self._polled + ASKED_S)
         if self._monotonic() >= self._next_poll:
             self._poll()
         self._drive_all()
         pause = WATCH_S if any(line.watching for line in self._lines) else IDLE_S
         return max(0.01, min(pause, self._next_poll - self._monotonic()))
 
+    def _look_now(self) -> tuple[int, int] | None:
+        """What changes when the agent was told that there is something to look at."""
+        try:
+            found = self._world.config.layout.look_now.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def _poll(self) -> None:
+        self._polled = self._monotonic()
         try:
             self._client.refresh()
             for line in self._lines:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from edge_agent.slots import AuditRow, Slot, State
+from edge_agent.slots import ON_TRIAL, ROLLBACK_REQUESTED, ROLLBACK_WITHDRAWN, AuditRow, Slot, State
+from edge_agent.triage import MODEL, RELEASE_CAUSES
 from registry_sync.rollout import Rollout, takes_part
 
 S = State
@@ -44,7 +45,7 @@ ALLOWED: Mapping[State, frozenset[State]] = {
     S.HELD: frozenset({S.COMMITTED, S.RESOLVED} | _ANYWHERE),
 }
 
-REQUESTED = "ROLLBACK_REQUESTED"
+REQUESTED = ROLLBACK_REQUESTED
 ANSWERED = "REQUEST_ANSWERED"
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MOST_S = 3600.0
@@ -72,10 +73,17 @@ class Do(str, Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody on the device asked for: leave ``digest`` and go back."""
+    """What somebody on the device asked for: leave ``digest`` and go back.
+
+    Attributes:
+        cause: what the agent's triage blames; "" when a person asks.
+        by_agent: whether the agent asks.
+    """
 
     digest: str
     reason: str
+    cause: str = ""
+    by_agent: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,13 +167,26 @@ def decide(slot: Slot, facts: Facts, now: float) -> Action:
 
 
 def _on_request(slot: Slot, request: Request) -> Action:
-    live = slot.candidate if slot.state in (S.SWITCHING, S.TRIAL) else slot.committed
+    live = slot.candidate if slot.state in ON_TRIAL else slot.committed
+    if request.by_agent and (why := _unheard(slot, request)):
+        return Action(Do.ANSWER, why)
     if request.digest != live:
         return Action(Do.ANSWER, "the release that was to be left does not run any more")
     target = slot.committed if live == slot.candidate else slot.previous
     if not target:
         return Action(Do.ANSWER, "there is no release to go back to")
-    return Action(Do.ROLL_BACK, request.reason, ban=True, target=target, leaving=live)
+    # A damaged engine says nothing against the release: a new revision may bring it again.
+    ban = not request.by_agent or request.cause == MODEL
+    return Action(Do.ROLL_BACK, request.reason, ban=ban, target=target, leaving=live)
+
+
+def _unheard(slot: Slot, request: Request) -> str:
+    """Why the agent's request is not followed; "" when it is."""
+    if request.cause not in RELEASE_CAUSES:
+        return f"going back does not cure {request.cause or 'a cause that is not known'}"
+    if slot.state in ON_TRIAL:
+        return "it is on trial, and the trial decides"
+    return ""
 
 
 def _on_trial(slot: Slot, facts: Facts) -> Action:
@@ -254,7 +275,11 @@ def next_request(pending: Request | None, rows: Iterable[AuditRow]) -> Request |
     """
     for row in rows:
         if row.target == REQUESTED:
-            pending = Request(row.digest, row.reason)
+            data = row.data
+            by_agent, cause = data.get("by") == "agent", str(data.get("cause", ""))
+            pending = Request(row.digest, row.reason, cause, by_agent)
+        elif row.target == ROLLBACK_WITHDRAWN:
+            pending = None if pending is not None and pending.by_agent else pending
         elif row.target in (ANSWERED, S.ROLLING_BACK.value):
             pending = None
     return pending

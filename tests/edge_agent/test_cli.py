@@ -22,7 +22,7 @@ from tests.devices import Device
 from tests.edge_agent.gate.scene import baseline
 
 COMMANDS = (
-    "run", "calibrate", "detect", "doctor", "init", "status", "captures", "quality",
+    "run", "calibrate", "detect", "doctor", "init", "status", "captures", "feedback", "quality",
 )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ class TestCapture:
     @pytest.mark.parametrize(
         ("lines", "message"),
         [
-            ('reasons = ["chek"]', '"chek" is not one of baseline, check'),
+            ('reasons = ["chek"]', '"chek" is not one of alert, baseline, check'),
             ('format = "webp"', "capture.format"),
             ("quality = 101", "capture.quality: 101 is above the most allowed, 100"),
             ("max_mbb = 1", 'capture.max_mbb: is not a known key; did you mean "max_mb"?'),
@@ -143,3 +143,69 @@ def test_missing_file_and_no_toml(tmp_path):
         load(tmp_path / "agent.toml")
     with pytest.raises(ConfigError, match="not TOML"):
         load(written(tmp_path, "[device\n"))
+
+
+class TestPolicy:
+    """[policy] and [[rule]]."""
+
+    def test_the_default_policy_needs_no_section(self, tmp_path):
+        """Its rules do without keeping frames where none are kept."""
+        policy = load(written(tmp_path, GOOD)).policy
+        rules = {rule.name: rule for rule in policy.rules}
+        assert policy.selftest_s == 3600 and policy.webhook is None
+        assert rules["output-nonfinite"].actions == ("rollback",)
+        kept = load(written(tmp_path, GOOD + "[capture]\nenabled = true\n")).policy
+        assert kept.rules[4 - 1].actions == ("capture", "rollback")
+
+    def test_a_rule_of_ones_own(self, tmp_path):
+        """It replaces its namesake; the other defaults stay, or go with defaults = false."""
+        rule = (
+            '[[rule]]\nname = "output-drift"\nwhen = "psi.score > budget for 2 windows"\n'
+            'clear_when = "psi.score < 0.1"\nactions = ["stop", "retrain"]\nseverity = "error"\n'
+        )
+        rules = {r.name: r for r in load(written(tmp_path, GOOD + rule)).policy.rules}
+        assert len(rules) == 8 and rules["output-drift"].when.windows == 2
+        assert rules["output-drift"].actions == ("stop", "retrain")
+        text = GOOD + "[policy]\ndefaults = false\n" + rule
+        assert [r.name for r in load(written(tmp_path, text)).policy.rules] == ["output-drift"]
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ('when = "psi.skore > 1"', '"psi_skore" is not a metric; did you mean "psi_score"?'),
+            ('when = "camera_up <"', '"camera_up <": a metric or a number is missing after "<"'),
+            ('when = "cpu_percent > 9"\nactions = ["rollback"]', "these are of the device"),
+            ('when = "errors > 0"\nactions = ["captures"]', 'did you mean "capture"?'),
+            ('when = "errors > 0"\nactions = ["capture"]', "needs [capture] enabled = true"),
+            ('when = "errors > 0"\nactions = ["reference"]', "chooses its reference by itself"),
+            ('when = "errors > 0"\nclear_when = "errors < 1 for 2 s"', 'takes no "for"'),
+            ('when = "errors > 0"\nseverity = "fatal"', "is not one of info, warning, error"),
+            ('when = "errors > 0"\nholdoff = 3', 'did you mean "hold_off_s"?'),
+            ("", "rule[0].when: is missing"),
+        ],
+    )
+    def test_each_fault_of_a_rule_is_named(self, tmp_path, line, message):
+        """With the section and the nearest right name."""
+        with pytest.raises(ConfigError) as caught:
+            load(written(tmp_path, f'{GOOD}[[rule]]\nname = "r"\n{line}\n'))
+        assert message in str(caught.value) and "rule[0]" in str(caught.value)
+
+    def test_a_name_may_be_there_once(self, tmp_path):
+        """Two rules of one name would share their alerts."""
+        rule = '[[rule]]\nname = "r"\nwhen = "errors > 0"\n'
+        with pytest.raises(ConfigError, match='the \\[\\[rule\\]\\] "r" is there twice'):
+            load(written(tmp_path, GOOD + rule + rule))
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("http://example.org/x", "should begin with https://"),
+            ("https://u:p@example.org/x", "holds a password"),
+            ("ftp://127.0.0.1/x", "should begin with https://"),
+        ],
+    )
+    def test_a_webhook_is_https(self, tmp_path, url, message):
+        """Or stays on this machine."""
+        with pytest.raises(ConfigError) as caught:
+            load(written(tmp_path, f'{GOOD}[policy.webhook]\nurl = "{url}"\n'))
+        assert message in str(caught.value)

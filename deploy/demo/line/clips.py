@@ -17,7 +17,7 @@ from . import camera, faults
 from .defects import CLASSES
 from .machine import HEIGHT, WIDTH
 from .photos import SPLITS
-from .scene import Line, Truth
+from .scene import Comes, Line, Truth
 from .severity import THE_DEMOS, Severity, Turn
 
 Image = NDArray[np.uint8]
@@ -73,11 +73,13 @@ class Run:
         phase_s: where in its slow wander the exposure begins.
         shake_px: standard deviation of the camera's vibration.
         stops_s: from when to when the belt stands still.
+        comes: which parts come down the line.
     """
 
     phase_s: float = 0.0
     shake_px: float = 0.0
     stops_s: tuple[float, float] = (0.0, 0.0)
+    comes: Comes | None = None
 
     def position_px(self, number: int) -> int:
         """How far the belt has moved at frame ``number``."""
@@ -93,7 +95,7 @@ def frames(
     run: Run = Run(),
 ) -> Iterator[Frame]:
     """The frames of a clip, at ``FPS``, with the faults of ``plan``."""
-    line = Line(seed, "clip", running=True)
+    line = Line(seed, "clip", running=True, comes=run.comes)
     shown = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], [])
     for number in range(round(seconds * FPS)):
         second = number / FPS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from .shapes import PATCH_PX
 
 Image = NDArray[np.uint8]
 Truth = tuple[float, float, float, float, int]
+Comes = Callable[[Part], bool]
 
 PITCH_PX = 176
 _MIN_VISIBLE = 0.5  # a defect counts once half of it is out from under the guard
@@ -35,21 +37,31 @@ class Line:
         split: which tiles of the photographs the parts' surfaces come from.
         empty: whether to leave the belt without parts, as at commissioning.
         running: whether the running lights are lit; pictures to learn from are taken step by step.
+        comes: which parts come down the line; others are taken out before. None is all.
     """
 
     def __init__(
-        self, seed: int, split: str, *, empty: bool = False, running: bool = False
+        self,
+        seed: int,
+        split: str,
+        *,
+        empty: bool = False,
+        running: bool = False,
+        comes: Comes | None = None,
     ) -> None:
         self._key = (seed, SPLITS.index(split))
         self._split = split
         self._empty = empty
         self._running = running
+        self._comes = comes
         self._part = lru_cache(maxsize=8)(self._make)
 
     def _make(self, index: int) -> tuple[Part, int, int]:
         """Part ``index`` with the belt position of its patch and its row in the opening."""
         rng = np.random.default_rng((*self._key, index))
         part = make_part(rng, self._split)
+        while self._comes is not None and not self._comes(part):
+            part = make_part(rng, self._split)
         rows = machine.OPENING[3] - machine.OPENING[1]
         middle = (rows - PATCH_PX) / 2
         row = round(middle + rng.uniform(-1, 1) * (middle - 2))

@@ -140,6 +140,11 @@ class LoadedLike:
     digest: str
     model: str = "tiny"
 
+    @property
+    def limit(self) -> float:
+        """No class has a threshold of its own."""
+        return self.bundle.manifest.decode.confidence
+
 
 @dataclass
 class Frames:

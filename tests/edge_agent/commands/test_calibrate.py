@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import cv2
 import numpy as np
 import pytest
 
 from edge_agent.cli import main
+from edge_agent.commands import calibrate, calibrate_frames
+from edge_agent.config import load
+from edge_agent.errors import SourceError
 from edge_agent.gate import Baseline, Gate
+from edge_agent.sources import Frame
 from tests.edge_agent.gate.scene import FPS, HEIGHT, WIDTH, picture
 
 CONFIG = """
@@ -74,15 +79,56 @@ def test_from_the_camera(config, tmp_path, capsys):
     assert sheet.shape[1] > 1000 and len(np.unique(sheet)) > 100
 
 
-def test_the_rate_is_learnt_from_what_has_one(config, tmp_path, capsys):
-    """A recording played at the speed of life: 30 frames per second, in JSON."""
-    config.write_text(CONFIG.format(source="file:clip.avi?fps=30&loop=1"))
-    code, out, _ = outcome(["calibrate", "-c", config, "--minutes", "0.06", "--json"], capsys)
-    said = json.loads(out)
-    assert code == 0 and said["fps"] == pytest.approx(30, rel=0.1)
-    assert said["independent_s"] == pytest.approx(said["independent_frames"] / said["fps"])
-    assert said["size"] == [160, 120] and 0.5 < said["still_share"] < 1
-    assert {check["measure"] for check in said["checks"]} >= {"ssim", "change", "moved", "detail"}
+class Steady:
+    """30 frames per second by its own clock, as quick as it is read; every 5th is lost."""
+
+    def __init__(self, count):
+        self.skipped = {}
+        self.finished = False
+        self._count, self._seq = count, 0
+
+    def read(self):
+        self._seq += 2 if self._seq % 5 == 3 else 1
+        if self._seq > self._count:
+            self.finished = True
+            return None
+        return Frame(picture(self._seq), 1000.0 + self._seq / 30.0, self._seq, "top")
+
+    def close(self):
+        self.finished = True
+
+
+def test_the_rate_is_the_cameras_own(config, tmp_path):
+    """What was lost on the way does not make it slower; in JSON."""
+    config.write_text(CONFIG.format(source="file:clip.avi?loop=1"))
+    said = []
+    calibrate.run(
+        load(config), minutes=5, in_json=True, opener=lambda *_: Steady(100), echo=said.append
+    )
+    learnt = json.loads(said[0])
+    assert learnt["fps"] == pytest.approx(30) and learnt["frames"] == 80
+    assert learnt["independent_s"] == pytest.approx(learnt["independent_frames"] / 30)
+    assert learnt["size"] == [160, 120] and 0.5 < learnt["still_share"] < 1
+    assert {check["measure"] for check in learnt["checks"]} >= {"ssim", "change", "moved", "detail"}
+    assert Baseline.read(tmp_path / "data/baseline/top").fps == pytest.approx(30)
+
+
+def test_a_silent_camera_is_said(config, monkeypatch):
+    """No frame for half a minute: where to look next."""
+    monkeypatch.setattr(calibrate_frames, "SILENCE_S", 0.05)
+
+    class Silent(Steady):
+        def read(self):
+            closed.wait(10)
+            return None
+
+        def close(self):
+            closed.set()
+
+    closed = threading.Event()
+    with pytest.raises(SourceError, match=r"camera top: no frame .* `edge-agent doctor`"):
+        calibrate.run(load(config), minutes=5, opener=lambda *_: Silent(1))
+    assert closed.is_set()
 
 
 def test_from_a_folder_and_a_second_reference(config, tmp_path, capsys):

@@ -92,7 +92,7 @@ def test_what_is_sent_is_flat(tmp_path):
     assert payload["baseline_samples"] == 2000 and payload["samples"] == 300
     assert "psi_score" in payload and "ks_class" not in payload and "psi_ssim" not in payload
     json.dumps(dict(payload), allow_nan=False)
-    said = output_message("tiny", ("a", "b"), WindowReport(2), watch).payload
+    said = output_message("tiny", ("a", "b"), WindowReport(2), watch, {}).payload
     assert (said["drift_samples"], said["drift_samples_needed"]) == (300, 300)
 
 

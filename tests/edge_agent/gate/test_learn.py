@@ -69,20 +69,21 @@ def test_too_few_frames():
 
 
 def test_good_frames_are_not_rejected_and_bad_ones_among_them_are():
-    """Two frames with something before the lens: both would go, and are the worst shown."""
+    """Something before the lens, twice: it would go, and is the worst shown, once each."""
     good = views(80)
     spoilt = [*good]
-    for index in (40, 41):
+    for index in (20, 60, 61):
         spoilt[index] = look(picture(index, cover=(0, 0, 50, 120)), 160)
     student = Student(learnt().still)
     for view in spoilt:
         student.add(view)
     known = student.learn(in_a_row=True)
-    assert student.rejected(known) == 2
+    assert student.rejected(known) == 3
     scores = student.scores(known)
-    assert sorted(np.argsort(scores["ssim"])[-2:]) == [40, 41]
+    assert sorted(np.argsort(scores["ssim"])[-3:]) == [20, 60, 61]
     worst = student.worst(known, most=5)
-    assert {one.index for one in worst[:2]} == {40, 41} and worst[0].score > 1 > worst[2].score
+    assert worst[0].score >= worst[1].score > 1 > worst[2].score
+    assert sorted(one.index for one in worst[:2]) in ([20, 60], [20, 61])  # not 60 and 61
     assert np.array_equal(worst[0].gray, spoilt[worst[0].index].gray)
 
 

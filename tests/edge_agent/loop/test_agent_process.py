@@ -74,6 +74,11 @@ def check_metrics(heard):
     system = totals(heard)
     assert {"latency_p50_ms", "latency_p95_ms", "throughput_fps", "disk_free_mb"} <= set(system)
     assert {"uptime_s", "cpu_percent", "memory_percent", "rss_mb"} <= set(system)
+    assert {"end_to_end_p99_ms", "latency_p99_ms"} <= set(system)
+    assert system["agent_starts_total"] >= 1 and system["agent_unclean_ends_total"] >= 0
+    golden, in_flight = 4, 2  # the live self-test runs the network too
+    calls = system["inference_calls_total"]
+    assert 0 < calls <= system["frames_inferred_total"] + golden + in_flight
     outcomes = ("inferred", "skipped", "dropped", "errors")
     counted = sum(system[f"frames_{name}_total"] for name in outcomes)
     # up to a queue of frames is captured and not judged when the agent ends

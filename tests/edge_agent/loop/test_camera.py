@@ -222,3 +222,12 @@ def test_a_release_folder_with_another_bundle_in_it_is_refused(tmp_path, bundle)
     device = Device(tmp_path)
     with pytest.raises(BundleError, match="install it again"):
         load_release(device.config, device.config.models[0], bundle.root, "0" * 64)
+
+
+def test_a_frames_number_is_its_own_also_after_the_source_came_back(tmp_path, bundle):
+    """Sources count anew when they are opened; who names a frame must find the one he meant."""
+    lost, whole = Script(pictures(CLEAN, CLEAN), lost="the cable"), Script(pictures(*[CLEAN] * 3))
+    scene = Scene(tmp_path, bundle, lost, whole, detections=True)
+    scene.play()
+    told = [message.payload["frame"] for message in scene.told if "frame" in message.payload]
+    assert told == [1, 2, 3, 4, 5]

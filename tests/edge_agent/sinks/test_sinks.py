@@ -6,76 +6,24 @@ import json
 import socket
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 
 from deploy.demo import broker as demo_broker
-from edge_agent.backoff import Backoff
-from edge_agent.config import Mqtt, parse
+from edge_agent.config import parse
 from edge_agent.errors import BrokerError, UsageError
 from edge_agent.metrics import EVENTS, INFO, METRICS_SYSTEM, Message, Reader, event
 from edge_agent.sinks import SinkContext, make_sink
-from edge_agent.sinks.mqtt import MqttSink
+from edge_agent.sinks.delivery import Limits
 from edge_agent.telemetry.broker import MQTT_3_1_1, MQTT_5, address
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.voice import Telemetry
 from tests.brokers import MOSQUITTO, Amqtt, Listener, Mosquitto, free_port
-
-DEVICE = "cell-3"
-
-
-def settings(url, **changes):
-    return replace(Mqtt(url, None, None, None, "", None, 5), **changes)
-
-
-class Voice:
-    """Outbox, sink and telemetry of one device, put together as the agent does."""
-
-    def __init__(self, folder, url, boot="b1", device=DEVICE, protocol=MQTT_5, **changes):
-        folder.mkdir(exist_ok=True)
-        self.outbox = Outbox(folder / "outbox.sqlite", 1 << 20)
-        self.telemetry = Telemetry(self.outbox, boot)
-        self.sink = MqttSink(
-            settings(url, **changes),
-            device,
-            self.outbox,
-            self.telemetry.stamp_live,
-            Backoff(0.05, 0.2),
-            protocol,
-        )
-        self.telemetry.attach(self.sink)
-
-    def wait(self, prefix, timeout_s=15.0):
-        deadline = time.monotonic() + timeout_s
-        while not self.sink.state.startswith(prefix):
-            assert time.monotonic() < deadline, f"{self.sink.state} is not {prefix}"
-            time.sleep(0.01)
-
-    def close(self):
-        self.telemetry.close(1.5)
-        self.outbox.close()
-
-
-@pytest.fixture
-def voice(tmp_path):
-    voices = []
-
-    def make(url, **keywords):
-        voices.append(Voice(tmp_path / "device", url, **keywords))
-        return voices[-1]
-
-    yield make
-    for made in voices:
-        made.close()
+from tests.voices import DEVICE, Voice, settings, window
 
 
 def states(heard):
     return [json.loads(message.payload)["state"] for message in heard.on("up/status")]
-
-
-def window(number):
-    return Message(METRICS_SYSTEM, {"number": number})
 
 
 def test_birth_state_metrics_and_goodbye(broker, voice):
@@ -204,21 +152,25 @@ def test_a_publish_that_the_broker_denies_stays_in_the_outbox(tmp_path, voice):
         assert len(one.outbox) == 1
 
 
-def test_a_broker_that_accepts_and_never_answers_is_a_named_state(voice, monkeypatch):
+def test_a_broker_that_accepts_and_never_answers_is_a_named_state(voice):
     """Half a broker: the port is open, nobody speaks."""
-    monkeypatch.setattr("edge_agent.sinks.mqtt_session.ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        one = voice(f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
+        url = f"mqtt://127.0.0.1:{deaf.getsockname()[1]}"
+        one = voice(url, limits=Limits(answer_s=0.2))
         one.wait("no answer: ")
 
 
-def test_a_broker_that_waits_for_more_of_mqtt_5_gets_3_1_1(tmp_path, voice, monkeypatch):
+def test_a_broker_that_waits_for_more_of_mqtt_5_gets_3_1_1(tmp_path, voice):
     """amqtt with a password takes MQTT 5's CONNECT for an unfinished one and never answers."""
     pytest.importorskip("amqtt", reason="amqtt is not installed")
-    monkeypatch.setattr("edge_agent.sinks.mqtt_session.ANSWER_S", 1.0)
     broker = demo_broker.start(tmp_path / "broker", "amqtt")
     try:
-        one = voice(broker.url, username=demo_broker.USERNAME, password_file=broker.password_file)
+        one = voice(
+            broker.url,
+            limits=Limits(answer_s=1.0),
+            username=demo_broker.USERNAME,
+            password_file=broker.password_file,
+        )
         one.wait("connected")
     finally:
         broker.stop()
@@ -229,14 +181,6 @@ def test_a_missing_certificate_is_a_named_state(tmp_path, voice):
     one = voice("mqtts://127.0.0.1:1", ca=tmp_path / "no-ca.pem")
     one.wait("misconfigured: ")
     assert "no-ca.pem" in one.sink.state
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
-    """A CA, a server's and a device's certificate, valid for an hour."""
-    from tests.certificates import make_certificates
-
-    return make_certificates(tmp_path_factory.mktemp("tls"), device=DEVICE)
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -257,7 +201,7 @@ def test_mutual_tls(tmp_path, voice, certificates):
         one.close()
         stranger = voice(url, ca=None, cert=cert, key=key)
         stranger.wait("tls: ")
-        assert "verif" in stranger.sink.state.lower()
+        assert "certificate" in stranger.sink.state
         stranger.close()
         nobody = voice(url, ca=ca)
         nobody.wait("refused: ")

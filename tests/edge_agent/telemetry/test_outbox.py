@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.errors import StorageError
-from edge_agent.telemetry.outbox import Outbox, Parcel
+from edge_agent.telemetry.outbox import PAYLOAD_MOST, Outbox, Parcel
 
 METRIC, EVENT = 0, 1
 
@@ -144,3 +145,68 @@ def test_old_metrics_make_room_for_events_and_events_leave_last(tmp_path):
     assert numbers(box) == [3, 5, 6, 7, 8]
     box.put([parcel(9)])
     assert (numbers(box), box.dropped) == ([3, 5, 6, 7, 8], 5)
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_age_is_counted_in_operation_and_metrics_go_first(tmp_path):
+    """Across restarts, whatever the wall clock does; events last four times as long."""
+    clock, path = Clock(), tmp_path / "outbox.sqlite"
+    box = Outbox(path, 1 << 20, max_age_s=3600, clock=clock)
+    box.put([parcel(0, EVENT), parcel(1)])
+    clock.now += 1800
+    box.put([parcel(2)])
+    box.close()
+    clock = Clock()  # a reboot: the clock begins anew
+    box = Outbox(path, 1 << 20, max_age_s=3600, clock=clock)
+    assert [round(item.age_s) for item in box.waiting(9)] == [1800, 1800, 0]
+    clock.now += 1900
+    box.put([parcel(3)])
+    assert numbers(box) == [0, 2, 3]
+    clock.now += 4 * 3600
+    box.put([parcel(4)])
+    assert (numbers(box), len(box), box.counts()["expired"], box.dropped) == ([4], 1, 4, 4)
+
+
+def test_what_is_set_aside_is_kept_counted_and_goes_first(tmp_path):
+    """It leaves the queue, comes back by topic or at the next opening, and makes room first."""
+    path = tmp_path / "outbox.sqlite"
+    box = Outbox(path, 5 * 164)
+    box.put([parcel(n, EVENT) for n in range(3)])
+    first, second, _ = box.waiting(3)
+    box.set_aside([first.id, second.id, first.id], "denied")
+    assert (numbers(box), box.aside, len(box), box.counts()["denied"]) == ([2], 2, 3, 2)
+    assert box.release("up/other") == 0 and box.release("up/events") == 2
+    assert (numbers(box), box.aside) == ([0, 1, 2], 0)
+    box.set_aside([second.id], "oversize")
+    box.put([parcel(3), parcel(4), parcel(5)])
+    assert (numbers(box), box.aside, box.dropped) == ([0, 2, 3, 4, 5], 0, 1)
+    box.set_aside([first.id], "denied")
+    box.close()
+    assert numbers(Outbox(path, 5 * 164)) == [0, 2, 3, 4, 5]
+
+
+def test_one_huge_message_does_not_evict_the_others(outbox):
+    """It is not kept, and counted."""
+    outbox.put([parcel(1), Parcel("up/events", b"x" * (PAYLOAD_MOST + 1), priority=EVENT)])
+    assert (numbers(outbox), outbox.counts()["oversize"]) == ([1], 1)
+
+
+def test_another_versions_file_is_put_aside(tmp_path):
+    """A device that went back to an older agent starts all the same."""
+    path = tmp_path / "outbox.sqlite"
+    Outbox(path, 1 << 20).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    box = Outbox(path, 1 << 20)
+    box.put([parcel(1)])
+    assert numbers(box) == [1] and path.with_name("outbox.sqlite.damaged").exists()

@@ -83,10 +83,10 @@ def test_a_row_that_could_not_be_kept_is_told_later(bench):
     class Full(Outbox):
         full = True
 
-        def put(self, parcels, *, cursor=None):
+        def put(self, parcels, *, cursor=None, life=None):
             if self.full:
                 raise StorageError("full")
-            super().put(parcels, cursor=cursor)
+            super().put(parcels, cursor=cursor, life=life)
 
     bench.outbox = Full(bench.outbox.path, 1 << 20)
     bench.restart()

@@ -67,10 +67,10 @@ class Full(Outbox):
 
     full = False
 
-    def put(self, parcels, *, cursor=None):
+    def put(self, parcels, *, cursor=None, life=None):
         if self.full:
             raise StorageError("the disk is full")
-        super().put(parcels, cursor=cursor)
+        super().put(parcels, cursor=cursor, life=life)
 
 
 @pytest.fixture

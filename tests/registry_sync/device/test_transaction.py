@@ -173,3 +173,40 @@ def test_requests_are_answered_once():
     assert next_request(None, [row(REQUESTED), row(ANSWERED), row(REQUESTED, B)]).digest == B
     assert next_request(Request(A, "x"), []) == Request(A, "x")
     assert next_request(Request(A, "x"), [row(ANSWERED)]) is None
+
+
+def noted(target: str, cause: str = "", digest: str = A) -> AuditRow:
+    """What the agent's policy writes."""
+    data = {"by": "agent", "cause": cause}
+    return AuditRow(1, 0.0, "m", digest, 1, "COMMITTED", target, "w", data)
+
+
+def test_the_agents_request_needs_a_cause_that_going_back_cures():
+    """Engine and model; a damaged engine does not ban the release, a bad model does."""
+    slot = Slot("m", State.COMMITTED, committed=A, previous=B)
+    for cause, ban in (("engine", False), ("model", True)):
+        request = next_request(None, [noted(REQUESTED, cause)])
+        action = decide(slot, Facts(A, request=request), 0)
+        assert (action.do, action.target, action.leaving) == (Do.ROLL_BACK, B, A)
+        assert action.ban is ban
+    for cause in ("camera", "scene", ""):
+        request = next_request(None, [noted(REQUESTED, cause)])
+        action = decide(slot, Facts(A, request=request), 0)
+        assert action.do is Do.ANSWER and "does not cure" in action.reason
+
+
+def test_the_agents_request_needs_a_release_before_and_no_trial():
+    """The trial has its own judge."""
+    request = next_request(None, [noted(REQUESTED, "engine")])
+    alone = Slot("m", State.COMMITTED, committed=A)
+    assert decide(alone, Facts(A, request=request), 0).do is Do.ANSWER
+    trial = Slot("m", State.TRIAL, committed=B, candidate=A)
+    action = decide(trial, Facts(A, request=request), 0)
+    assert action.do is Do.ANSWER and "trial decides" in action.reason
+
+
+def test_the_agent_withdraws_only_its_own_request():
+    """When the alert is cleared before the updater came to it."""
+    withdrawn = noted("ROLLBACK_WITHDRAWN")
+    assert next_request(None, [noted(REQUESTED, "engine"), withdrawn]) is None
+    assert next_request(None, [row(REQUESTED), withdrawn]) == Request(A, "by hand")

@@ -238,6 +238,23 @@ def test_rollback_asked_of_a_running_updater(site, device):
     assert device.journal.history()[-1].target == "REQUEST_ANSWERED"
 
 
+def test_rollback_asked_by_the_agents_policy(site, device):
+    """For a broken engine: back, audited, without a ban, and left alone until a new revision."""
+    site.roll_out(2)
+    device.settle()
+    note = device.journal.note
+    note("tiny", site.digests[2], "ROLLBACK_REQUESTED", "dirty", by="agent", cause="camera")
+    device.settle(10)
+    assert device.version == 2
+    assert device.journal.history()[-1].target == "REQUEST_ANSWERED"
+    note("tiny", site.digests[2], "ROLLBACK_REQUESTED", "NaN", by="agent", cause="engine")
+    device.settle(10)
+    assert device.version == 1 and device.journal.bans() == []
+    assert device.way(2)[-2:] == ["ROLLING_BACK", "ROLLED_BACK"]
+    device.live(30)
+    assert device.version == 1
+
+
 def test_no_switch_without_an_agent(site, device):
     """While the agent is stopped nothing is switched; when it is back, the update goes on."""
     device.agent.running = False

@@ -1,0 +1,113 @@
+"""The one door for what inspectors say, and the way back to the frame that they mean."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.captures import shelf
+from edge_agent.captures.record import Record
+from edge_agent.errors import StorageError
+from edge_agent.feedback.frames import Box, Detected, FrameKey
+from edge_agent.feedback.join import Pair, from_judgements, from_labels
+from edge_agent.feedback.judgement import Judgement, check
+from edge_agent.feedback.report import Report, count
+from edge_agent.feedback.store import Store
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a word: kept, and whether its frame is known.
+
+    Attributes:
+        detected: what the device reported there; None when that is not known (yet).
+    """
+
+    judgement: Judgement
+    detected: Detected | None
+
+
+def take(store: Store, judgement: Judgement, captures: Path | None = None) -> Taken:
+    """Keep what somebody says of a frame, together with what was detected in it.
+
+    A frame that is not known is no error: its detections may be written in a few seconds, or lie
+    on another device. `report` looks again.
+
+    Args:
+        store: where it is kept.
+        judgement: what was said.
+        captures: folder of kept frames, whose sidecars know frames that the ring has lost.
+
+    Raises:
+        UsageError: it cannot be about that frame (no such class, no such detection).
+        StorageError: it was not kept.
+    """
+    detected = _find(store, judgement.frame, _captured(captures, {judgement.frame}))
+    if detected is not None:
+        check(judgement, detected)
+    store.judge(judgement, detected)
+    return Taken(judgement, detected)
+
+
+def report(store: Store, captures: Path | None = None) -> Report:
+    """Everything that was said, joined with what was detected; see `take` for the arguments.
+
+    Of frames that have labels only those count: they say everything about them.
+
+    Raises:
+        StorageError: the file cannot be read or written.
+    """
+    said: dict[FrameKey, list[Judgement]] = defaultdict(list)
+    for judgement in store.judgements():
+        said[judgement.frame].append(judgement)
+    known, labels = store.known(), store.labels()
+    lacking = said.keys() - known.keys()
+    captured = _captured(captures, lacking)
+    for key in lacking:
+        detected = _find(store, key, captured)
+        if detected is not None:
+            store.know(detected)
+            known[key] = detected
+    pairs: list[Pair] = []
+    for key, truth in labels.items():
+        pairs += from_labels(known[key], truth)
+    judged = [key for key in said if key in known and key not in labels]
+    for key in judged:
+        pairs += from_judgements(known[key], said[key])
+    unjoined = sum(len(words) for key, words in said.items() if key not in known)
+    return count(pairs, frames=len(labels) + len(judged), labelled=len(labels), unjoined=unjoined)
+
+
+def detected_in(record: Record) -> Detected:
+    """What a capture's sidecar says was reported."""
+    frame, release = record.frame, record.release
+    boxes = tuple(
+        Box(release.classes[int(box[5])], *box[:5])
+        for box in record.detections or ()
+        if box[4] > release.threshold(box)
+    )
+    key = FrameKey(frame.camera, frame.boot, frame.seq)
+    return Detected(key, frame.captured_at, release.model, release.version, release.classes, boxes)
+
+
+def _find(store: Store, key: FrameKey, captured: Mapping[FrameKey, Detected]) -> Detected | None:
+    return store.recent(key) or captured.get(key)
+
+
+def _captured(folder: Path | None, wanted: set[FrameKey]) -> dict[FrameKey, Detected]:
+    """The wanted frames that were captured and judged by the model."""
+    if folder is None or not wanted or not folder.is_dir():
+        return {}
+
+    def meant(capture: shelf.Capture) -> bool:
+        frame = capture.record.frame
+        return FrameKey(frame.camera, frame.boot, frame.seq) in wanted
+
+    try:
+        found = shelf.read(folder, meant).captures
+    except StorageError:  # it is another owner's; the ring may still know the frame
+        return {}
+    frames = (detected_in(one.record) for one in found if one.record.detections is not None)
+    return {frame.key: frame for frame in frames}

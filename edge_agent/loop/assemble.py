@@ -1,0 +1,236 @@
+"""The real parts of an agent, put together as agent.toml says.
+
+What is off is not made, and not even imported.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_agent.config import Address, Config
+from edge_agent.errors import StorageError
+from edge_agent.loop.agent import Agent
+from edge_agent.loop.obey import Snapshots, actions
+from edge_agent.loop.oversee import Overseer
+from edge_agent.loop.runtime import Inbox, ModelRuntime
+from edge_agent.loop.runtimes import Listeners, make_runtimes
+from edge_agent.loop.seen import Listener
+from edge_agent.loop.starts import Starts
+from edge_agent.policy.wishes import Wishes
+from edge_agent.sinks import Hooks, SinkContext
+from edge_agent.slots import Journal
+from edge_agent.telemetry.desk import Desk
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.voice import Telemetry
+
+if TYPE_CHECKING:
+    from edge_agent.captures.recorder import Recorder
+    from edge_agent.feedback.recent import Recent
+    from edge_agent.page import LivePage
+    from edge_agent.policy.webhook import Webhook
+    from edge_agent.telemetry.scrape import Scrape
+
+LAST_CAPTURES_S = 0.5
+LAST_WORDS_S = 0.9
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Household:
+    """An agent that is ready to run, and the ways into it from outside."""
+
+    config: Config
+    agent: Agent
+    telemetry: Telemetry
+    context: SinkContext
+    runtimes: list[ModelRuntime]
+    journal: Path | None
+    page: LivePage | None
+    scrape: Scrape | None
+
+    def open_doors(self, stack: ExitStack) -> None:
+        """Serve the page and ``/metrics`` where they are wanted; raises `ConfigError`."""
+        if self.page is not None:
+            stack.enter_context(self.page.serving(self.runtimes, self.journal))
+        address = self.config.prometheus.address
+        if self.scrape is not None and address is not None:
+            stack.enter_context(self.scrape.serving(address, self.config.device.id))
+
+
+def assemble(
+    config: Config, stack: ExitStack, boot: str, *, bundle: Path | None, page: Address | None
+) -> Household:
+    """Make every part; what must be closed is put on the stack.
+
+    Args:
+        config: agent.toml.
+        stack: closed when the agent ends.
+        boot: identity of this agent process.
+        bundle: run this bundle's folder instead of following the journal.
+        page: where the page is shown; None for none.
+
+    Raises:
+        OutpostError: a part cannot be made.
+    """
+    shown, starts, inbox = _page(config, page), _starts(config, stack), Inbox()
+    outbox = _outbox(config, stack)
+    scrape = _scrape(config, lambda: telemetry.state)
+    heard = [part for part in (shown.heard if shown else None, scrape) if part is not None]
+    telemetry = Telemetry(outbox, boot, listeners=heard)
+    journal = None if bundle is not None else _journal(config, stack)
+    recorder, recent = _recorder(config, boot, inbox, stack), _recent(config, boot, stack)
+    wishes = None if recorder is None else Wishes(recorder, config.capture.spacing_s)
+    snapshots = Snapshots()
+    everywhere: list[Listener] = [snapshots]
+    everywhere += [shown.watch] if shown is not None else []
+    everywhere += [recent.listen] if recent is not None else []
+    listeners = _listeners(everywhere, recorder, wishes)
+    runtimes = make_runtimes(config, bundle, journal, inbox, listeners)
+    webhook = _webhook(config, inbox, stack)
+    overseer = Overseer(config, runtimes, journal=journal, wishes=wishes, webhook=webhook)
+    telemetry.listen(overseer.heard)
+    agent = Agent(
+        config,
+        runtimes,
+        inbox=inbox,
+        telemetry=telemetry,
+        outbox=outbox,
+        reporter=_reporter(config, journal, outbox),
+        overseer=overseer,
+        counters=[starts.totals, *(part.totals for part in (recorder, shown, recent) if part)],
+    )
+    hooks = Hooks(
+        tell=inbox.put,
+        obey=_desk(config, agent, runtimes, snapshots, telemetry),
+        announcements=_announcements(config),
+        expiry_s=config.metrics.outbox_max_age_h * 3600,
+    )
+    context = SinkContext(config, outbox, boot, telemetry.stamp_live, hooks)
+    path = None if bundle is not None else config.layout.journal
+    return Household(config, agent, telemetry, context, runtimes, path, shown, scrape)
+
+
+def _page(config: Config, address: Address | None) -> LivePage | None:
+    """The page, where one is wanted; without one its modules are not even imported."""
+    if address is None:
+        return None
+    from edge_agent.page import LivePage
+
+    return LivePage(config, address)
+
+
+def _scrape(config: Config, state: Callable[[], str]) -> Scrape | None:
+    """What answers a Prometheus, where one is wanted."""
+    if config.prometheus.address is None:
+        return None
+    from edge_agent.telemetry.scrape import Scrape
+
+    return Scrape(state)
+
+
+def _desk(
+    config: Config,
+    agent: Agent,
+    runtimes: Sequence[ModelRuntime],
+    snapshots: Snapshots,
+    telemetry: Telemetry,
+) -> Callable[[str, bytes, bool], None] | None:
+    """Where commands arrive, unless this device hears none."""
+    if config.mqtt is None or not config.mqtt.commands:
+        return None
+    cameras = [camera for runtime in runtimes for camera in runtime.cameras]
+    desk = Desk(
+        config.layout.commands,
+        actions(config.layout, cameras, snapshots, agent.set_interval),
+        allowed=config.mqtt.commands,
+        tell=telemetry.say,
+    )
+    agent.obey(desk)
+    return desk.hear
+
+
+def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:
+    if not config.homeassistant.enabled:
+        return ()
+    from edge_agent.telemetry.homeassistant import announcement
+
+    return (announcement(config),)
+
+
+def _journal(config: Config, stack: ExitStack) -> Journal | None:
+    """The journal, or None: a damaged one must not keep the device from inferring."""
+    try:
+        journal = Journal(config.layout.journal)
+    except StorageError as error:
+        log.error("%s; running what the `current` link names", error)
+        return None
+    stack.callback(journal.close)
+    return journal
+
+
+def _starts(config: Config, stack: ExitStack) -> Starts:
+    starts = Starts(config.layout.starts)
+    stack.callback(starts.end)
+    return starts
+
+
+def _outbox(config: Config, stack: ExitStack) -> Outbox:
+    settings = config.metrics
+    most_bytes, max_age_s = int(settings.outbox_max_mb * 1e6), settings.outbox_max_age_h * 3600
+    outbox = Outbox(config.layout.outbox, most_bytes, max_age_s)
+    stack.callback(outbox.close)
+    return outbox
+
+
+def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:
+    names = (model.name for model in config.models)
+    return None if journal is None else Reporter(names, journal, outbox)
+
+
+def _recorder(config: Config, boot: str, inbox: Inbox, stack: ExitStack) -> Recorder | None:
+    """What keeps hard frames; None, and not even imported, when ``[capture]`` is off."""
+    if not config.capture.enabled:
+        return None
+    from edge_agent.captures.recorder import open_recorder
+
+    recorder = open_recorder(config, boot, inbox.put)
+    stack.callback(recorder.close, LAST_CAPTURES_S)
+    return recorder
+
+
+def _recent(config: Config, boot: str, stack: ExitStack) -> Recent | None:
+    """What remembers the last frames' detections for inspectors."""
+    most_bytes = int(config.feedback.recent_mb * 1e6)
+    if not most_bytes:
+        return None
+    from edge_agent.feedback.recent import Recent
+
+    recent = Recent(config.layout.feedback, most_bytes, boot)
+    recent.start()
+    stack.callback(recent.close, LAST_CAPTURES_S)
+    return recent
+
+
+def _webhook(config: Config, inbox: Inbox, stack: ExitStack) -> Webhook | None:
+    """Who is asked for retraining; without one nothing of HTTP is imported."""
+    if config.policy.webhook is None:
+        return None
+    from edge_agent.policy.webhook import Webhook
+
+    webhook = Webhook(config.policy.webhook, inbox.put)
+    stack.callback(webhook.close, LAST_WORDS_S)
+    return webhook
+
+
+def _listeners(
+    everywhere: Sequence[Listener], recorder: Recorder | None, wishes: Wishes | None
+) -> Listeners:
+    if recorder is None or wishes is None:
+        return lambda camera: everywhere
+    return lambda camera: [*everywhere, recorder.listener(camera), wishes.listener(camera)]

@@ -1,0 +1,106 @@
+"""The metrics that rules may name, and what each is about.
+
+The names are those that the payloads' builders give for a window in which everything happened, so
+there is no second list of them. Only `SELDOM` is written down: readings that a machine may lack.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from edge_agent.captures.reasons import REASONS, REFUSALS
+from edge_agent.config.gate import CHECKS
+from edge_agent.config.monitors import Drift
+from edge_agent.drift.history import Rules
+from edge_agent.drift.layout import Layout
+from edge_agent.drift.skew import SkewMonitor, SkewVerdict
+from edge_agent.drift.watch import CameraWatch, DriftWatch
+from edge_agent.loop.camera import CameraReport, FrameCounts
+from edge_agent.metrics import Message
+from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
+from edge_agent.monitors.latency import Speed, Stages
+from edge_agent.monitors.scores import ScoreTally
+from edge_agent.monitors.slices import SliceCounts
+from edge_agent.monitors.system import SystemReader
+from edge_agent.monitors.windows import CameraTally, WindowReport
+from edge_agent.policy.expression import Condition, names
+from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
+from edge_agent.sources.state import UP, Standing
+from edge_agent.telemetry.outbox import Outbox
+from edge_agent.telemetry.payloads import (
+    camera_message,
+    frame_totals,
+    input_message,
+    judgement,
+    outbox_totals,
+    output_message,
+    system_message,
+)
+
+CAMERA, MODEL, DEVICE = "camera", "model", "device"
+SELDOM = ("temperature_c",)
+_ENVELOPE = ("camera", "model")
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> Mapping[str, str]:
+    """Metric -> what it is about: ``camera``, ``model`` or ``device``."""
+    known = dict.fromkeys(SELDOM, DEVICE)
+    for message, kind in (
+        (_system(), DEVICE),
+        (_output(), MODEL),
+        (_input(), CAMERA),
+        (camera_message(_camera()), CAMERA),
+    ):
+        known |= {name: kind for name in message.payload if name not in _ENVELOPE}
+    return known
+
+
+def kind_of(condition: Condition, known: Mapping[str, str]) -> str:
+    """What a rule is about: the most particular thing that it looks at."""
+    kinds = {known.get(name, MODEL) for name in names(condition)}
+    return next((kind for kind in (CAMERA, MODEL) if kind in kinds), DEVICE)
+
+
+def _system() -> Message:
+    speed = Speed(inferred=1)
+    for sketch in (speed.latency, speed.end_to_end):
+        sketch.add(1.0)
+    totals: dict[str, int | float] = dict(frame_totals(FrameCounts(), during_swap=0, swaps=0))
+    outbox = Outbox(Path(":memory:"), 1)
+    totals |= outbox_totals(outbox, lost=0)
+    outbox.close()
+    totals |= {f"captures_taken_{name}_total": 0 for name in REASONS}
+    totals |= {f"captures_refused_{name}_total": 0 for name in REFUSALS}
+    totals |= {"captures_kept": 0, "captures_mb": 0.0}
+    reading = SystemReader(Path("/")).read()
+    return system_message(reading, speed, totals, seconds=1.0)
+
+
+def _output() -> Message:
+    report = WindowReport(classes=1, inferred=1, candidates=1)
+    for stage in Stages.__slots__:
+        getattr(report.stages, stage).add(1.0)
+    report.camera("").outputs.frames = 1
+    skew = SkewMonitor(None, Drift(1.0, None, 24.0, psi_max=0.25, profile_frames=300))
+    every = dict.fromkeys(OUTPUT_FEATURES, 0.0)
+    skew.verdict = SkewVerdict(every, every, frames=1)
+    camera = CameraWatch("", Layout(1), Rules(1.0, 0.0), None, Path(os.devnull, "none"))
+    watch = DriftWatch({"": camera}, skew, classes=1, confidence=0.25)
+    said = judgement(selftest=True, provider_ok=True, drifted=False, withheld=False)
+    return output_message("", ("",), report, watch, said)
+
+
+def _input() -> Message:
+    tally = CameraTally(Histograms(1), SliceCounts(1), seen=1, pictures=1, ssim_min=1.0)
+    tally.histograms.counts["ssim"][0] = 1
+    tally.checks |= {name: ScoreTally() for name in CHECKS}
+    return input_message("", "", tally)
+
+
+def _camera() -> CameraReport:
+    outcomes = dict.fromkeys((*DROPS, *UNUSABLE, *NOTES), 1)
+    return CameraReport("", Standing(UP), 1, outcomes, 1)

@@ -1,0 +1,94 @@
+"""The policy in the agent's process: alerts, golden frames, withheld detections, captures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.bundles import make_bundle
+from tests.devices import MODEL, Device
+from tests.edge_agent.loop.test_captures import events, heard, wait_for
+
+OWN = """
+[policy]
+selftest_s = 1
+defaults = false
+[[rule]]
+name = "busy"
+when = "detections > 0"
+hold_off_s = 0
+"""
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    root = tmp_path_factory.mktemp("policy")
+    return make_bundle(root / "a"), make_bundle(root / "b", version=2, nan=True)
+
+
+def alerts(device, *arguments):
+    command = [sys.executable, "-m", "edge_agent", "alerts", *arguments]
+    command += ["-c", str(device.config_path)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_broken_engine_asks_for_a_rollback(tmp_path, bundles):
+    """NaN on live and golden frames: the request stands in the journal, once, with its cause."""
+    device = Device(tmp_path)
+    good, bad = (device.add(bundle) for bundle in bundles)
+    device.commit(bad, previous=good)
+    with device.agent() as agent:
+        wait_for(lambda: "rollback.requested" in events(device))
+        asked = device.journal.history(MODEL)[-1]
+        assert (asked.target, asked.digest) == ("ROLLBACK_REQUESTED", bad)
+        assert asked.data == {"by": "agent", "cause": "engine"}
+        device.commit(good)  # the updater's part
+        wait_for(lambda: events(device).count("alert.cleared") >= 2)
+        assert agent.stop() == 0, agent.text()
+    told = events(device)
+    assert told.count("rollback.requested") == 1 and told.count("selftest.failed") == 1
+    assert heard(device, "alerts/active")[-1]["count"] == 0
+    assert "ROLLBACK_WITHDRAWN" not in [row.target for row in device.journal.history(MODEL)]
+
+
+def test_withheld_detections(tmp_path, bundles):
+    """Frames are judged and counted, their boxes are not sent; a restart changes nothing."""
+    text = OWN + 'actions = ["stop"]\n'
+    device = Device(tmp_path, more=f"detections = true\n{text}")
+    device.commit(device.add(bundles[0]))
+    with device.agent() as agent:
+        wait_for(lambda: "output.withheld" in events(device))
+        wait_for(lambda: any(d.get("withheld") for d in heard(device, "metrics/output")))
+        before = len(heard(device, "up/detections/top"))
+        counted = len(heard(device, "metrics/output"))
+        wait_for(lambda: len(heard(device, "metrics/output")) >= counted + 2)
+        assert heard(device, "metrics/output")[-1]["inferred"] > 0
+        assert len(heard(device, "up/detections/top")) == before
+        assert agent.stop() == 0, agent.text()
+    with device.agent() as agent:
+        wait_for(lambda: events(device).count("output.withheld") == 2)
+        assert events(device).count("alert.raised") == 1
+        assert agent.stop() == 0, agent.text()
+
+
+def test_an_alert_keeps_frames_and_is_acknowledged(tmp_path, bundles):
+    """Pictures with the reason `alert`; the command reaches the running agent."""
+    keep = "[capture]\nenabled = true\nreasons = ['alert']\nspacing_s = 0.1\n"
+    device = Device(tmp_path, more=f'{OWN}actions = ["capture"]\n{keep}')
+    device.commit(device.add(bundles[0]))
+    assert "no alert is active" in alerts(device, "list").stdout
+    with device.agent() as agent:
+        wait_for(lambda: len(list(device.config.captures.glob("*_top_alert.jpg"))) == 3)
+        listed = json.loads(alerts(device, "list", "--json").stdout)
+        assert [a["rule"] for a in listed] == ["busy"] and listed[0]["actions"] == ["capture"]
+        assert alerts(device, "ack", "9").returncode == 2
+        done = alerts(device, "ack", "1", "--by", "ada")
+        assert done.returncode == 0 and "acknowledged by ada" in done.stdout
+        wait_for(lambda: "alert.acknowledged" in events(device))
+        assert heard(device, "alerts/active")[-1]["alerts"][0]["acknowledged_by"] == "ada"
+        assert "already" in alerts(device, "ack", "1").stdout
+        assert agent.stop() == 0, agent.text()
+    assert "acknowledged by ada" in " ".join(alerts(device, "list").stdout.split())

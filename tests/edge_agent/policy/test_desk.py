@@ -1,0 +1,180 @@
+"""The desk: windows in; events, the retained list and actions out; nothing lost by a restart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edge_agent.metrics import ALERTS
+from edge_agent.policy.alerts import Alert
+from edge_agent.policy.desk import Clocks, Desk, Subject, may
+from edge_agent.policy.expression import parse
+from edge_agent.policy.memory import Memory
+from edge_agent.policy.rules import CAPTURE, RETRAIN, ROLLBACK, STOP, Rule
+from edge_agent.triage import CAMERA, ENGINE, MODEL, SCENE, Finding
+
+
+class Recorded:
+    """Hands that only remember what they were asked."""
+
+    def __init__(self):
+        self.acts = []
+        self.undone = []
+
+    def act(self, action, alert, subject):
+        self.acts.append((action, alert.number, alert.cause))
+        return []
+
+    def undo(self, action, alert):
+        self.undone.append((action, alert.number))
+        return []
+
+
+class Room:
+    """A desk on a folder, and a clock that a test moves."""
+
+    def __init__(self, folder, *rules):
+        self.now = 1000.0
+        self.folder, self.rules = folder, rules
+        self.open()
+
+    def open(self, **subjects):
+        self.hands = Recorded()
+        self.memory = Memory(self.folder / "alerts.json")
+        self.desk = Desk(
+            self.rules,
+            {rule.name: "model" for rule in self.rules},
+            {"model": ["m"], "camera": [], "device": [""]} | subjects,
+            memory=self.memory,
+            hands=self.hands,
+            clocks=Clocks(lambda: self.now, lambda: self.now),
+        )
+        return self.desk.begin()
+
+    def window(self, value, finding=Finding(), release="d" * 64):  # noqa: B008 - frozen
+        self.now += 10
+        readings = {} if value is None else {"a": value}
+        return self.desk.window([Subject("model", "m", "m", 3, release, readings, finding)])
+
+
+def kinds(messages):
+    return [m.payload["kind"] for m in messages if m.suffix != ALERTS]
+
+
+def rule(*actions, **more):
+    return Rule("high", parse("a > 1"), clear_after=1, actions=actions, **more)
+
+
+def test_raised_acknowledged_cleared(tmp_path):
+    """Each step is an event with the number, and the retained list follows."""
+    room = Room(tmp_path, rule(severity="error"))
+    (raised, active) = room.window(2)
+    assert (raised.payload["kind"], raised.payload["alert"], raised.payload["a"]) == (
+        "alert.raised", 1, 2,
+    )  # fmt: skip
+    assert active.retain and not active.durable and active.suffix == ALERTS
+    assert (active.payload["count"], active.payload["worst"]) == (1, "error")
+    assert room.window(2) == []
+    told, active = room.desk.acknowledge(1, "ada")
+    assert told.payload["kind"] == "alert.acknowledged" and "by ada" in told.payload["text"]
+    assert active.payload["alerts"][0]["state"] == "acknowledged"
+    assert room.desk.acknowledge(1, "bob") == room.desk.acknowledge(7, "bob") == []
+    cleared, active = room.window(0)
+    assert (cleared.payload["kind"], cleared.payload["seconds"]) == ("alert.cleared", 20.0)
+    assert active.payload == {"count": 0, "worst": "", "alerts": []}
+
+
+def test_a_restart_keeps_what_stands(tmp_path):
+    """Neither raised twice nor forgotten; hold-off and numbers go on."""
+    room = Room(tmp_path, rule(STOP, hold_off_s=60))
+    room.window(2)
+    (active,) = room.open()
+    assert active.payload["alerts"][0]["alert"] == 1
+    assert room.desk.withheld == {("model", "m")}
+    assert room.window(2) == []
+    assert kinds(room.window(0)) == ["alert.cleared"]
+    assert room.desk.withheld == frozenset()
+    room.open()
+    assert room.window(2) == []  # held off
+    room.now += 60
+    assert room.window(2)[0].payload["alert"] == 2
+
+
+def test_an_alert_whose_subject_is_gone_is_cleared_at_the_start(tmp_path):
+    """A camera that was taken out of the configuration does not stand for ever."""
+    room = Room(tmp_path, rule())
+    room.window(2)
+    messages = room.open(model=["other"])
+    assert kinds(messages) == ["alert.cleared"] and messages[-1].payload["count"] == 0
+
+
+def test_notes_of_another_process(tmp_path):
+    """`edge-agent alerts ack` leaves one; it is read once."""
+    room = Room(tmp_path, rule())
+    room.window(2)
+    room.memory.leave_note(1, "ada", 5.0)
+    (room.memory.notes / "x.json").write_text("{")
+    assert kinds(room.desk.take_notes()) == ["alert.acknowledged"]
+    assert not (room.memory.notes / "1.json").exists()
+    assert room.desk.take_notes() == []
+
+
+def test_a_rollback_waits_for_a_cause_that_it_cures(tmp_path):
+    """Not before triage has an answer, not for a camera or scene, once per release."""
+    other = Rule("also", parse("a > 1"), clear_after=1, actions=(ROLLBACK,))
+    room = Room(tmp_path, rule(ROLLBACK), other)
+    waiting = Finding("", ("drift",))
+    room.window(2, waiting)
+    assert room.hands.acts == []
+    told = room.window(2, Finding(ENGINE, ("golden",)))
+    assert kinds(told) == ["alert.explained"] * 2
+    assert room.hands.acts == [(ROLLBACK, 1, ENGINE)]
+    room.window(0)
+    assert room.hands.undone == [(ROLLBACK, 1)]
+
+
+@pytest.mark.parametrize("cause", [CAMERA, SCENE, ""])
+def test_no_rollback_for_what_is_not_the_releases_fault(tmp_path, cause):
+    """Whatever the rule says."""
+    room = Room(tmp_path, rule(ROLLBACK, CAPTURE))
+    for _ in range(3):
+        room.window(2, Finding(cause, ("seen",)))
+    assert room.hands.acts == [(CAPTURE, 1, cause)]
+
+
+def test_what_may_be_done():
+    """The table of `may`: actions against causes and the release that serves now."""
+    alert = Alert(1, "r", "m", "model", "error", 0.0, cause=MODEL, release="a")
+
+    def subject(release, finding=Finding()):  # noqa: B008 - frozen
+        return Subject("model", "m", "m", 1, release, {}, finding)
+
+    assert may(ROLLBACK, alert, subject("a")) and not may(ROLLBACK, alert, subject("b"))
+    scene = Alert(1, "r", "m", "model", "error", 0.0, cause=SCENE, release="a")
+    assert may(RETRAIN, scene, subject("a")) and not may(ROLLBACK, scene, subject("a"))
+    engine = Alert(1, "r", "m", "model", "error", 0.0, cause=ENGINE, release="a")
+    assert not may(RETRAIN, engine, subject("a"))
+    unknown = Alert(1, "r", "m", "model", "error", 0.0, release="a")
+    assert not may(RETRAIN, unknown, subject("a", Finding("", ("drift",))))
+    assert may(RETRAIN, unknown, subject("a"))
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"schema_version": 9}', '{"alerts": 3}'])
+def test_a_damaged_file_is_put_aside(tmp_path, damage):
+    """Alerts begin anew; what was there can be looked at."""
+    (tmp_path / "alerts.json").write_text(damage)
+    room = Room(tmp_path, rule())
+    assert (tmp_path / "alerts.json.damaged").read_text() == damage
+    assert kinds(room.window(2)) == ["alert.raised"]
+    assert json.loads((tmp_path / "alerts.json").read_bytes())["last"] == 1
+
+
+def test_a_disk_that_refuses_is_tried_again(tmp_path):
+    """The alert is told all the same, and remembered when the disk takes it."""
+    folder = tmp_path / "gone"
+    room = Room(folder, rule())
+    assert kinds(room.window(2)) == ["alert.raised"]
+    folder.mkdir()
+    room.window(2)
+    assert len(room.memory.read().alerts) == 1
