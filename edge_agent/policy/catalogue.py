@@ -1,8 +1,8 @@
 """The metrics that rules may name, and what each is about.
 
 The names are those that the payloads' builders give for a window in which everything happened, so
-there is no second list of them. Only `SELDOM` is written down: what a machine may lack, and counters
-that others add.
+there is no second list of them. Only `SELDOM` is written down: what a machine may lack, and what
+others add to the counters.
 """
 
 from __future__ import annotations
