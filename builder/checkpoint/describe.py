@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from builder.checkpoint.names import MAX_CLASSES, checked_names
 from builder.checkpoint.refusal import Refusal, shorten
 from builder.checkpoint.settings import Settings, whole_text
 from builder.checkpoint.values import Absent, Module
@@ -25,7 +26,6 @@ _TASKS = {
     "OBB": "a model for rotated boxes",
     "OBBModel": "a model for rotated boxes",
 }
-_MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def _head_kind(head: Module) -> Head:
 
 def _names(model: Module, head: Module) -> tuple[str, ...]:
     value, count = model.get("names"), head.integer("nc")
-    if not 0 < count <= _MAX_CLASSES:
+    if not 0 < count <= MAX_CLASSES:
         raise Refusal(f"has a head for {count} classes")
     if isinstance(value, dict):
         value = [value.get(index) for index in range(len(value))]
@@ -161,11 +161,7 @@ def _names(model: Module, head: Module) -> tuple[str, ...]:
         raise Refusal("has class names that are neither a list nor numbered from 0")
     if len(values) != count:
         raise Refusal(f"has {len(values)} class names, but a head for {count} classes")
-    try:
-        "".join(map(str, values)).encode()
-    except UnicodeEncodeError:
-        raise Refusal("has class names that are no text (half of a surrogate pair)") from None
-    return tuple(str(one) for one in values)
+    return checked_names(values)
 
 
 def _strides(model: Module, head: Module) -> tuple[int, ...]:

@@ -17,6 +17,17 @@ from builder.checkpoint.refusal import COPY_AGAIN, Refusal, shorten
 
 _DTYPE_CODES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 _ORDERS = frozenset("<|=")
+MAX_ARRAY_BYTES = 1 << 18
+"""Of an array among the settings: measurements per class, at most."""
+
+
+def _among(value: object, known: frozenset[str]) -> bool:
+    """Whether `value` is one of the texts; hashing a deep tuple would exhaust the C stack."""
+    return type(value) is str and value in known
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -38,7 +49,7 @@ class Dtype:
 
     def build(self, state: object) -> None:
         """Accept little-endian and order-free types only."""
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in _ORDERS:
+        if not isinstance(state, tuple) or len(state) < 2 or not _among(state[1], _ORDERS):
             raise Refusal(f"has a numpy dtype with state {shorten(state)}")
 
 
@@ -54,6 +65,9 @@ class ArrayShell:
             raise Refusal("has a numpy array of an unknown kind")
         if not isinstance(state[4], Encoded):
             raise Refusal("has a numpy array of objects")
+        shape = state[1]
+        if not isinstance(shape, tuple) or len(shape) > 8 or not all(map(_is_side, shape)):
+            raise Refusal("has a numpy array of a shape that is none")
         self.state = state
 
     def tolist(self) -> object:
@@ -63,8 +77,10 @@ class ArrayShell:
             Refusal: the bytes do not fit the shape.
         """
         _, shape, kind, fortran, content = self.state
+        if len(content.text) > MAX_ARRAY_BYTES:
+            raise Refusal(f"has a numpy array of more than {MAX_ARRAY_BYTES} bytes in its settings")
         values = np.frombuffer(content.to_bytes(), "<" + kind.code)
-        if len(shape) > 8 or prod(shape) != values.size:
+        if prod(shape) != values.size:
             raise Refusal("has a numpy array whose bytes do not fit its shape", COPY_AGAIN)
         return values.reshape(shape, order="F" if fortran else "C").tolist()
 
@@ -80,7 +96,7 @@ def encode(arguments: tuple[Any, ...]) -> Encoded:
 def dtype(arguments: tuple[Any, ...]) -> Dtype:
     """Stand in for ``numpy.dtype(code, False, True)``."""
     code = arguments[0]
-    if code not in _DTYPE_CODES:
+    if not _among(code, _DTYPE_CODES):
         raise Refusal(f"has a numpy dtype {shorten(code)}")
     return Dtype(code)
 
