@@ -9,23 +9,13 @@ from typing import Literal
 
 import numpy as np
 
+from builder.checkpoint.methods import other_task
 from builder.checkpoint.names import MAX_CLASSES, checked_names
 from builder.checkpoint.refusal import Refusal, shorten
 from builder.checkpoint.settings import Settings, whole_text
 from builder.checkpoint.values import Absent, Module
 
 Head = Literal["yolov5-anchor", "yolov5u", "other"]
-
-_TASKS = {
-    "Segment": "a segmentation model",
-    "SegmentationModel": "a segmentation model",
-    "Classify": "a classification model",
-    "ClassificationModel": "a classification model",
-    "Pose": "a pose model",
-    "PoseModel": "a pose model",
-    "OBB": "a model for rotated boxes",
-    "OBBModel": "a model for rotated boxes",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +127,8 @@ def _head(model: Module) -> Module:
     if not layers:
         raise Absent(f"{model.kind} has no layers")
     for module in (layers[-1], model):
-        if task := _TASKS.get(module.class_name):
-            raise Refusal(f"is {task} ({module.kind})", "Outpost ships detection models only")
+        if refusal := other_task(module.kind):
+            raise refusal
     return layers[-1]
 
 

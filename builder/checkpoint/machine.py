@@ -313,6 +313,8 @@ INSTRUCTIONS: dict[int, Instruction] = {
         "\x89": _constant(lambda: False),
         ")": _constant(tuple),
         "]": _constant(list),
+        "\x8f": _constant(list),  # a set, given as the list of its items
+        "\x90": _appends,
         "}": _constant(dict),
         "K": _number(_U8),
         "M": _number(_U16),

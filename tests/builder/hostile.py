@@ -50,8 +50,17 @@ CODE = {
     "import": (Call(Global("builtins", "__import__"), ("os",)), "global builtins.__import__"),
     "getattr chain": (
         Call(Call(Global("builtins", "getattr"), (Global("os", "path"), "os")), ()),
+        "global os.path",
+    ),
+    "getattr of a part": (
+        Call(Global("builtins", "getattr"), (Global("models.common", "Conv"), "__init__")),
         "global builtins.getattr",
     ),
+    "getattr of a deep tuple": (
+        Call(Global("builtins", "getattr"), (Global("models.common", "Conv"), DEEP)),
+        "global builtins.getattr",
+    ),
+    "getattr of text": (Call(Global("builtins", "getattr"), ("x", "forward")), "builtins.getattr"),
     "attrgetter": (Call(Global("operator", "attrgetter"), ("x",)), "global operator.attrgetter"),
     "dotted name": (Global("torch.nn.modules.conv", "torch.os.system"), "global torch.nn"),
     "dotted name, protocol 4": (
