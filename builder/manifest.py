@@ -16,7 +16,7 @@ from builder.sources import ModelVersion
 from builder.sources.version import utc_text
 from builder.variants import Outcome
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
-from edge_agent.errors import UsageError
+from edge_agent.errors import ModelError, UsageError
 
 _LARGEST_UNASKED = 2048
 
@@ -37,7 +37,17 @@ def _trained_size(checkpoint: Checkpoint) -> tuple[int, int]:
 
 
 def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) -> Manifest:
-    """A manifest with the contracts, enough to run the graph; it has no files yet."""
+    """A manifest with the contracts, enough to run the graph; it has no files yet.
+
+    Raises:
+        ModelError: the model takes other pictures than RGB.
+        UsageError: the training's size is one that a person has to ask for.
+    """
+    if checkpoint.channels != 3:
+        raise ModelError(
+            f"{checkpoint.path}: takes pictures of {checkpoint.channels} channels; devices give it"
+            " three, RGB; train it with `channels: 3`"
+        )
     height, width = options.size or _trained_size(checkpoint)
     return Manifest(
         name=options.name or version.name,

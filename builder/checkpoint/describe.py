@@ -147,11 +147,12 @@ def _names(model: Module, head: Module) -> tuple[str, ...]:
     if isinstance(value, dict):
         value = [value.get(index) for index in range(len(value))]
     values = value if isinstance(value, (list, tuple)) else [None]
-    if not all(isinstance(one, (str, int)) for one in values):
+    names = [one for one in values if isinstance(one, (str, int))]
+    if len(names) != len(values):
         raise Refusal("has class names that are neither a list nor numbered from 0")
     if len(values) != count:
         raise Refusal(f"has {len(values)} class names, but a head for {count} classes")
-    return checked_names(values)
+    return checked_names(names)
 
 
 def _strides(model: Module, head: Module) -> tuple[int, ...]:

@@ -32,13 +32,13 @@ def _is_side(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Encoded:
-    """Bytes that are still the text they were stored as."""
+    """Bytes that are still the text they were stored as; protocols 3 and 4 store bytes."""
 
-    text: str
+    text: str | bytes
 
     def to_bytes(self) -> bytes:
         """Return the bytes."""
-        return self.text.encode("latin-1")
+        return self.text.encode("latin-1") if isinstance(self.text, str) else self.text
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -63,12 +63,13 @@ class ArrayShell:
         """Take over ``(version, shape, dtype, fortran order, bytes)``."""
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], Dtype):
             raise Refusal("has a numpy array of an unknown kind")
-        if not isinstance(state[4], Encoded):
+        content = Encoded(state[4]) if isinstance(state[4], bytes) else state[4]
+        if not isinstance(content, Encoded):
             raise Refusal("has a numpy array of objects")
         shape = state[1]
         if not isinstance(shape, tuple) or len(shape) > 8 or not all(map(_is_side, shape)):
             raise Refusal("has a numpy array of a shape that is none")
-        self.state = state
+        self.state = (*state[:4], content)
 
     def tolist(self) -> object:
         """Return the array as nested lists of Python numbers.
@@ -104,6 +105,7 @@ def dtype(arguments: tuple[Any, ...]) -> Dtype:
 def scalar(arguments: tuple[Any, ...]) -> object:
     """Stand in for numpy's ``scalar(dtype, bytes)``: the Python number itself."""
     kind, content = arguments
+    content = Encoded(content) if isinstance(content, bytes) else content
     if not isinstance(kind, Dtype) or not isinstance(content, Encoded):
         raise TypeError("a numpy scalar without a dtype or bytes")
     if len(content.text) != np.dtype("<" + kind.code).itemsize:

@@ -24,6 +24,7 @@ from tests.builder.forge import (
 
 CLASSIC = Path(__file__).parent.parent / "data" / "classic_yolov5" / "classic_n.pt"
 
+HALF = np.float64(0.5).tobytes()
 SIMPLE = Global("argparse", "Namespace")
 
 
@@ -217,8 +218,22 @@ def test_stored_methods_tell_what_the_model_is(tmp_path, kind, method, what):
 
 def test_sets_of_protocol_4(tmp_path):
     """They have instructions of their own there."""
-    held = Raw(b"\x8f(K\x01K\x02\x90")
+    held = Raw(b"\x8f(K\x01K\x02\x90(K\x01\x91\x86")
     assert read(tmp_path, {"model": network(), "seen": held}).names == ("scratch", "dent")
+
+
+def test_numpy_values_of_protocol_4(tmp_path):
+    """Their bytes are bytes there, not text."""
+    dtype = Call(Global("numpy", "dtype"), ("f8", False, True), (3, "<", None))
+    half = Call(Global("numpy.core.multiarray", "scalar"), (dtype, Raw(b"C\x08" + HALF)))
+    shell = Call(
+        Global("numpy.core.multiarray", "_reconstruct"),
+        (Global("numpy", "ndarray"), (0,), Raw(b"C\x01b")),
+        (1, (2,), dtype, False, Raw(b"B\x10\x00\x00\x00" + HALF * 2)),
+    )
+    metrics = {"fitness": half, "each": shell}
+    checkpoint = read(tmp_path, {"model": network(), "train_metrics": metrics})
+    assert checkpoint.metrics == {"fitness": 0.5, "each": [0.5, 0.5]}
 
 
 def test_unknown_head_is_still_read(tmp_path):
