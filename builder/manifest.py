@@ -16,11 +16,39 @@ from builder.sources import ModelVersion
 from builder.sources.version import utc_text
 from builder.variants import Outcome
 from edge_agent.bundle import SCHEMA_VERSION, GoldenSpec, Manifest, Variant
+from edge_agent.errors import ModelError, UsageError
+
+_LARGEST_UNASKED = 2048
+
+
+def _trained_size(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Height and width in pixels as in training.
+
+    Raises:
+        UsageError: a small file asks for pictures that take gigabytes; a person has to want that.
+    """
+    height, width = checkpoint.sides or (DEFAULT_SIZE, DEFAULT_SIZE)
+    if max(height, width) > _LARGEST_UNASKED:
+        raise UsageError(
+            f"{checkpoint.path}: says that it was trained on {height} x {width} pixels; give"
+            f" --imgsz to build for more than {_LARGEST_UNASKED}"
+        )
+    return height, width
 
 
 def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) -> Manifest:
-    """A manifest with the contracts, enough to run the graph; it has no files yet."""
-    height, width = options.size or checkpoint.sides or (DEFAULT_SIZE, DEFAULT_SIZE)
+    """A manifest with the contracts, enough to run the graph; it has no files yet.
+
+    Raises:
+        ModelError: the model takes other pictures than RGB.
+        UsageError: the training's size is one that a person has to ask for.
+    """
+    if checkpoint.channels != 3:
+        raise ModelError(
+            f"{checkpoint.path}: takes pictures of {checkpoint.channels} channels; devices give it"
+            " three, RGB; train it with `channels: 3`"
+        )
+    height, width = options.size or _trained_size(checkpoint)
     return Manifest(
         name=options.name or version.name,
         version=options.version or version.version,

@@ -77,7 +77,7 @@ def install(root: Path, output: Path) -> Bundle:
             os.rename(output, aside)
         try:
             os.rename(root, output)
-        except OSError:
+        except BaseException:  # Ctrl-C too: `workspace` would remove the only whole bundle
             if aside.exists():
                 os.rename(aside, output)
             raise

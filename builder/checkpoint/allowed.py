@@ -143,7 +143,12 @@ def find(module: str, name: str) -> object:
         return Known(full, new=partial(Module, full))
     if full in _DTYPES or full == "numpy.ndarray":
         return Known(full)
-    raise Refusal(
+    raise not_listed(full)
+
+
+def not_listed(full: str) -> Refusal:
+    """The refusal of a dotted name."""
+    return Refusal(
         f"names the global {shorten(full)}, which is not on the list of what a YOLOv5 checkpoint "
         "holds",
         DISTRUST,

@@ -21,6 +21,10 @@ MAX_DIRECTORY_BYTES = 4 * 1024**2
 MAX_INFLATED_BYTES = 256 * 1024**2
 """Trained weights do not compress, so PyTorch stores them; only filler gets this far."""
 
+MAX_INFLATION = 16
+FREELY_INFLATED_BYTES = 16 * 1024**2
+"""Weights shrink to half at best, an optimizer's zeros more; what shrinks to a 16th is filler."""
+
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -179,6 +183,9 @@ def _check_layout(entries: list[Entry], directory_start: int) -> None:
     inflated = sum(entry.size for entry in entries if entry.deflated)
     if inflated > MAX_INFLATED_BYTES:
         raise Refusal(f"inflates to {inflated} bytes (limit {MAX_INFLATED_BYTES})", DISTRUST)
+    packed = sum(entry.stored_bytes for entry in entries)
+    if inflated > max(MAX_INFLATION * packed, FREELY_INFLATED_BYTES):
+        raise Refusal(f"inflates {packed} bytes to {inflated}; weights do not", DISTRUST)
 
 
 def _by_short_name(entries: list[Entry]) -> dict[str, Entry]:

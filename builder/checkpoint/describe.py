@@ -9,23 +9,13 @@ from typing import Literal
 
 import numpy as np
 
+from builder.checkpoint.methods import other_task
+from builder.checkpoint.names import MAX_CLASSES, checked_names
 from builder.checkpoint.refusal import Refusal, shorten
 from builder.checkpoint.settings import Settings, whole_text
 from builder.checkpoint.values import Absent, Module
 
 Head = Literal["yolov5-anchor", "yolov5u", "other"]
-
-_TASKS = {
-    "Segment": "a segmentation model",
-    "SegmentationModel": "a segmentation model",
-    "Classify": "a classification model",
-    "ClassificationModel": "a classification model",
-    "Pose": "a pose model",
-    "PoseModel": "a pose model",
-    "OBB": "a model for rotated boxes",
-    "OBBModel": "a model for rotated boxes",
-}
-_MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +127,8 @@ def _head(model: Module) -> Module:
     if not layers:
         raise Absent(f"{model.kind} has no layers")
     for module in (layers[-1], model):
-        if task := _TASKS.get(module.class_name):
-            raise Refusal(f"is {task} ({module.kind})", "Outpost ships detection models only")
+        if refusal := other_task(module.kind):
+            raise refusal
     return layers[-1]
 
 
@@ -152,20 +142,17 @@ def _head_kind(head: Module) -> Head:
 
 def _names(model: Module, head: Module) -> tuple[str, ...]:
     value, count = model.get("names"), head.integer("nc")
-    if not 0 < count <= _MAX_CLASSES:
+    if not 0 < count <= MAX_CLASSES:
         raise Refusal(f"has a head for {count} classes")
     if isinstance(value, dict):
         value = [value.get(index) for index in range(len(value))]
     values = value if isinstance(value, (list, tuple)) else [None]
-    if not all(isinstance(one, (str, int)) for one in values):
+    names = [one for one in values if isinstance(one, (str, int))]
+    if len(names) != len(values):
         raise Refusal("has class names that are neither a list nor numbered from 0")
     if len(values) != count:
         raise Refusal(f"has {len(values)} class names, but a head for {count} classes")
-    try:
-        "".join(map(str, values)).encode()
-    except UnicodeEncodeError:
-        raise Refusal("has class names that are no text (half of a surrogate pair)") from None
-    return tuple(str(one) for one in values)
+    return checked_names(names)
 
 
 def _strides(model: Module, head: Module) -> tuple[int, ...]:

@@ -313,6 +313,9 @@ INSTRUCTIONS: dict[int, Instruction] = {
         "\x89": _constant(lambda: False),
         ")": _constant(tuple),
         "]": _constant(list),
+        "\x8f": _constant(list),  # a set, given as the list of its items
+        "\x90": _appends,
+        "\x91": lambda machine: machine.stack.append(machine.since_mark()),  # a frozen set
         "}": _constant(dict),
         "K": _number(_U8),
         "M": _number(_U16),
@@ -321,6 +324,8 @@ INSTRUCTIONS: dict[int, Instruction] = {
         "\x8a": _sized(_U8, _long),
         "X": _sized(_U32, _text),
         "\x8c": _sized(_U8, _text),
+        "B": _sized(_U32, bytes),
+        "C": _sized(_U8, bytes),
         "q": _put(_U8),
         "r": _put(_U32),
         "h": _get(_U8),

@@ -17,17 +17,28 @@ from builder.checkpoint.refusal import COPY_AGAIN, Refusal, shorten
 
 _DTYPE_CODES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 _ORDERS = frozenset("<|=")
+MAX_ARRAY_BYTES = 1 << 18
+"""Of an array among the settings: measurements per class, at most."""
+
+
+def _among(value: object, known: frozenset[str]) -> bool:
+    """Whether `value` is one of the texts; hashing a deep tuple would exhaust the C stack."""
+    return type(value) is str and value in known
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Encoded:
-    """Bytes that are still the text they were stored as."""
+    """Bytes that are still the text they were stored as; protocols 3 and 4 store bytes."""
 
-    text: str
+    text: str | bytes
 
     def to_bytes(self) -> bytes:
         """Return the bytes."""
-        return self.text.encode("latin-1")
+        return self.text.encode("latin-1") if isinstance(self.text, str) else self.text
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -38,7 +49,7 @@ class Dtype:
 
     def build(self, state: object) -> None:
         """Accept little-endian and order-free types only."""
-        if not isinstance(state, tuple) or len(state) < 2 or state[1] not in _ORDERS:
+        if not isinstance(state, tuple) or len(state) < 2 or not _among(state[1], _ORDERS):
             raise Refusal(f"has a numpy dtype with state {shorten(state)}")
 
 
@@ -52,9 +63,13 @@ class ArrayShell:
         """Take over ``(version, shape, dtype, fortran order, bytes)``."""
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], Dtype):
             raise Refusal("has a numpy array of an unknown kind")
-        if not isinstance(state[4], Encoded):
+        content = Encoded(state[4]) if isinstance(state[4], bytes) else state[4]
+        if not isinstance(content, Encoded):
             raise Refusal("has a numpy array of objects")
-        self.state = state
+        shape = state[1]
+        if not isinstance(shape, tuple) or len(shape) > 8 or not all(map(_is_side, shape)):
+            raise Refusal("has a numpy array of a shape that is none")
+        self.state = (*state[:4], content)
 
     def tolist(self) -> object:
         """Return the array as nested lists of Python numbers.
@@ -63,8 +78,10 @@ class ArrayShell:
             Refusal: the bytes do not fit the shape.
         """
         _, shape, kind, fortran, content = self.state
+        if len(content.text) > MAX_ARRAY_BYTES:
+            raise Refusal(f"has a numpy array of more than {MAX_ARRAY_BYTES} bytes in its settings")
         values = np.frombuffer(content.to_bytes(), "<" + kind.code)
-        if len(shape) > 8 or prod(shape) != values.size:
+        if prod(shape) != values.size:
             raise Refusal("has a numpy array whose bytes do not fit its shape", COPY_AGAIN)
         return values.reshape(shape, order="F" if fortran else "C").tolist()
 
@@ -80,7 +97,7 @@ def encode(arguments: tuple[Any, ...]) -> Encoded:
 def dtype(arguments: tuple[Any, ...]) -> Dtype:
     """Stand in for ``numpy.dtype(code, False, True)``."""
     code = arguments[0]
-    if code not in _DTYPE_CODES:
+    if not _among(code, _DTYPE_CODES):
         raise Refusal(f"has a numpy dtype {shorten(code)}")
     return Dtype(code)
 
@@ -88,6 +105,7 @@ def dtype(arguments: tuple[Any, ...]) -> Dtype:
 def scalar(arguments: tuple[Any, ...]) -> object:
     """Stand in for numpy's ``scalar(dtype, bytes)``: the Python number itself."""
     kind, content = arguments
+    content = Encoded(content) if isinstance(content, bytes) else content
     if not isinstance(kind, Dtype) or not isinstance(content, Encoded):
         raise TypeError("a numpy scalar without a dtype or bytes")
     if len(content.text) != np.dtype("<" + kind.code).itemsize:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from builder.checkpoint.allowed import find
 from builder.checkpoint.archive import Archive
 from builder.checkpoint.describe import Checkpoint, describe
 from builder.checkpoint.machine import MAX_PICKLE_BYTES, Machine
+from builder.checkpoint.methods import Finder
 from builder.checkpoint.refusal import COPY_AGAIN, DISTRUST, WRONG_FILE, Refusal, shorten
 from builder.checkpoint.tensors import Storages, Tensor
 from builder.checkpoint.values import WRAPPERS, Absent, Array, Module
@@ -53,7 +53,8 @@ def _unpickle(archive: Archive) -> object:
     if archive.size("data.pkl") > MAX_PICKLE_BYTES:
         raise Refusal(f"has a pickle of more than {MAX_PICKLE_BYTES} bytes", DISTRUST)
     storages = Storages(archive)
-    return Machine(bytes(archive.read("data.pkl")), find=find, persistent=storages.find).run()
+    data = bytes(archive.read("data.pkl"))
+    return Machine(data, find=Finder().find, persistent=storages.find).run()
 
 
 def _pick_model(top: object) -> tuple[Module, str]:
@@ -65,10 +66,15 @@ def _pick_model(top: object) -> tuple[Module, str]:
     for key in ("ema", "model"):
         if isinstance(candidate := top.get(key), Module):
             return candidate, key
-    if any(isinstance(value, Tensor) for value in top.values()):
+    held = [top, *(top.get(key) for key in ("ema", "model", "state_dict", "model_state_dict"))]
+    if any(isinstance(one, dict) and _is_state(one) for one in held):
         raise Refusal("holds only weights (a state dict), not the network they fit", WRONG_FILE)
     found = ", ".join(shorten(key, 20) for key in list(top)[:8]) or "nothing"
     raise Refusal(f"has no model under 'ema' or 'model' (it has {found})", WRONG_FILE)
+
+
+def _is_state(held: dict[object, object]) -> bool:
+    return any(isinstance(value, Tensor) for value in held.values())
 
 
 def _unwrapped(model: Module) -> Module:

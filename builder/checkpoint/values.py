@@ -158,6 +158,11 @@ class PathParts:
 
     parts: tuple[object, ...]
 
+    @property
+    def length(self) -> int:
+        """Characters that joining them would make, roughly."""
+        return sum(len(part) + 1 for part in self.parts if isinstance(part, str))
+
     def __str__(self) -> str:
         text = "/".join(part for part in self.parts if isinstance(part, str))
         return text[1:] if text.startswith("//") else text  # the first part of "/a" is "/"

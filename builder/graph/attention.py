@@ -13,7 +13,7 @@ import numpy as np
 
 from builder.checkpoint import Module
 from builder.errors import GraphError
-from builder.graph.canvas import Canvas, Feature
+from builder.graph.canvas import WORK_PER_NUMBER, Canvas, Feature
 from builder.graph.convolution import Doubles, doubles, draw_matrix
 from builder.graph.joins import add
 
@@ -47,6 +47,8 @@ def _attention(canvas: Canvas, module: Module, place: str, image: Feature) -> Fe
     heads, cells = inner.integer("num_heads"), image.height * image.width
     _check(place, inner, image.channels, heads)
     size = image.channels // heads
+    Feature(f"{place}.shares", heads, cells, cells)  # refused if it does not fit into memory
+    canvas.work(place, 2 * cells**2 * image.channels + WORK_PER_NUMBER * heads * cells**2)
     mixed = draw_matrix(canvas, f"{place}.in", image, *_in_projection(module, inner, image, size))
     shape = canvas.weight(f"{place}.split", [0, 3 * heads, size, cells], "<i8")
     name = canvas.node("Reshape", place, [mixed.name, shape])

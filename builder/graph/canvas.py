@@ -26,10 +26,30 @@ ADVICE = (
 MAX_SIDE = 8192
 """Pixels of the input and of every feature map."""
 
+MAX_NUMBERS = 1 << 27
+"""In one feature map. A yolov5x6 has a quarter of it at 1280 x 1280 pixels."""
+
+MAX_WORK = 1 << 41
+"""Multiplications per picture. That yolov5x6 has a fifth of it."""
+
+WORK_PER_NUMBER = 64
+"""What writing and reading a number costs, in multiplications: memory is that much slower."""
+
 MAX_NODES = 20_000
 MAX_NESTING = 16
 MAX_WEIGHT_BYTES = 1024**3
 """yolov5x6, the largest, has 1,000 nodes and 560 MB of float32 weights."""
+
+_LEAST_WEIGHT_BYTES = 64 * 1024**2
+
+
+def weight_limit(file_bytes: int) -> int:
+    """Bytes of float32 weights that a checkpoint of `file_bytes` can hold: four for each of them.
+
+    Half precision is twice as many, packed by another tool twice that. A file that names one
+    weight a thousand times is refused so; 64 MiB are allowed to every file.
+    """
+    return min(MAX_WEIGHT_BYTES, max(_LEAST_WEIGHT_BYTES, 4 * file_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +60,20 @@ class Feature:
     channels: int
     height: int
     width: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would exhaust the memory; `GraphError`."""
+        if self.numbers > MAX_NUMBERS:
+            raise GraphError(
+                f"{self.name[:60]}: a feature map of {self.channels} x {self.height} x"
+                f" {self.width} numbers (limit {MAX_NUMBERS}); build it for smaller pictures"
+                " (--imgsz)"
+            )
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds per picture."""
+        return self.channels * self.height * self.width
 
     def renamed(self, name: str) -> Feature:
         """Another feature map of the same size."""
@@ -57,9 +91,11 @@ class Canvas:
             never copied from one message to another.
     """
 
-    def __init__(self, graph: GraphProto) -> None:
+    def __init__(self, graph: GraphProto, weight_limit: int = MAX_WEIGHT_BYTES) -> None:
         self.graph = graph
+        self._weight_limit = weight_limit
         self._weight_bytes = 0
+        self._work = 0
         self._parts = 0
         self._used: set[str] = set()
 
@@ -74,6 +110,19 @@ class Canvas:
             raise GraphError(
                 f"{place[:60]}: the network has more than {MAX_NESTING} levels or {MAX_NODES} "
                 "parts; this is not a YOLOv5 network"
+            )
+
+    def work(self, place: str, multiplications: int) -> None:
+        """Count what running the part at `place` takes.
+
+        Raises:
+            GraphError: together it is more than any YOLOv5 takes.
+        """
+        self._work += multiplications
+        if self._work > MAX_WORK:
+            raise GraphError(
+                f"{place}: the network takes more than {MAX_WORK} multiplications; build it for"
+                " smaller pictures (--imgsz)"
             )
 
     def node(self, kind: str, place: str, inputs: Sequence[str], **attributes: Any) -> str:
@@ -118,10 +167,10 @@ class Canvas:
 
         array = np.ascontiguousarray(values, dtype)
         self._weight_bytes += array.nbytes
-        if self._weight_bytes > MAX_WEIGHT_BYTES:
+        if self._weight_bytes > self._weight_limit:
             raise GraphError(
-                f"{name}: the network has more than {MAX_WEIGHT_BYTES} bytes of weights; "
-                "this is not a YOLOv5 network"
+                f"{name}: the network has more than {self._weight_limit} bytes of weights; "
+                "this file cannot hold so many"
             )
         tensor = self.graph.initializer.add()
         tensor.name = self._unique(name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import numpy.typing as npt
 
 from builder.checkpoint import Module
 from builder.errors import GraphError
 from builder.graph.canvas import Canvas, Feature
+
+MAX_TENSOR = 1 << 25
+"""Numbers in one tensor of weights. The largest of a yolov5x6 has a third of it."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -30,8 +35,11 @@ def scale_and_shift(norm: Module) -> tuple[Doubles, Doubles]:
 
 
 def doubles(module: Module, name: str, dims: int) -> Doubles:
-    """Return the tensor `name` of `module` in float64, shape of `dims` dimensions."""
-    return module.array(name, dims=dims).astype(np.float64)
+    """Return the tensor `name` of `module` in float64, shape of `dims` dimensions; `GraphError`."""
+    array = module.array(name, dims=dims)
+    if array.size > MAX_TENSOR:
+        raise GraphError(f"{module.kind} has {array.size} numbers in {name} (limit {MAX_TENSOR})")
+    return array.astype(np.float64)
 
 
 def draw_convolution(
@@ -87,6 +95,7 @@ def draw_matrix(
             raise GraphError(f"{place}: {bias.size} biases for {len(weight)} channels")
         names.append(canvas.weight(f"{place}.bias", bias))
     name = canvas.node("Conv", place, [image.name, *names], kernel_shape=[1, 1])
+    canvas.work(place, image.height * image.width * weight.size)
     return Feature(name, len(weight), image.height, image.width)
 
 
@@ -140,4 +149,6 @@ def _place(
         dilations=gaps,
         group=groups,
     )
-    return Feature(output, shape[0], *size)
+    feature = Feature(output, shape[0], *size)
+    canvas.work(place, feature.numbers * prod(shape[1:]))
+    return feature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builder.errors import GraphError
-from builder.graph.canvas import Canvas, Feature
+from builder.graph.canvas import WORK_PER_NUMBER, Canvas, Feature
 
 
 def join(canvas: Canvas, place: str, features: list[Feature]) -> Feature:
@@ -17,7 +17,9 @@ def join(canvas: Canvas, place: str, features: list[Feature]) -> Feature:
         raise GraphError(f"{place}: joins feature maps of different sizes {sorted(sizes)}")
     name = canvas.node("Concat", place, [feature.name for feature in features], axis=1)
     channels = sum(feature.channels for feature in features)
-    return Feature(name, channels, features[0].height, features[0].width)
+    joined = Feature(name, channels, features[0].height, features[0].width)
+    canvas.work(place, WORK_PER_NUMBER * joined.numbers)
+    return joined
 
 
 def add(canvas: Canvas, place: str, one: Feature, other: Feature) -> Feature:
@@ -28,4 +30,5 @@ def add(canvas: Canvas, place: str, one: Feature, other: Feature) -> Feature:
     """
     if (one.channels, one.height, one.width) != (other.channels, other.height, other.width):
         raise GraphError(f"{place}: adds feature maps of different sizes")
+    canvas.work(place, WORK_PER_NUMBER * one.numbers)
     return one.renamed(canvas.node("Add", place, [one.name, other.name]))

@@ -22,7 +22,7 @@ from builder.graph.activations import (
     draw_silu,
 )
 from builder.graph.attention import draw_position, draw_transformer_layer
-from builder.graph.canvas import ADVICE, Canvas, Feature
+from builder.graph.canvas import ADVICE, WORK_PER_NUMBER, Canvas, Feature
 from builder.graph.convolution import doubles, draw_convolution, scale_and_shift
 from builder.graph.joins import add, join
 from builder.graph.sampling import (
@@ -58,7 +58,9 @@ def draw(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> F
         )
     if len(inputs) != 1 and layer not in (_concat, _sum):
         raise GraphError(f"{place}: {module.kind} takes one input, not {len(inputs)}")
-    return layer(canvas, module, place, inputs)
+    feature = layer(canvas, module, place, inputs)
+    canvas.work(place, WORK_PER_NUMBER * feature.numbers)
+    return feature
 
 
 def draw_part(canvas: Canvas, owner: Module, name: str, place: str, image: Feature) -> Feature:

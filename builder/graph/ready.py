@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from builder.checkpoint import Checkpoint, Module
 from builder.checkpoint.describe import Head
+from builder.checkpoint.names import checked_names
+from builder.checkpoint.refusal import Refusal
 from builder.errors import CheckpointError, GraphError
 from builder.graph.external import MOST_BYTES, embed
 from builder.graph.ready_check import graph_faults, picture_input, run_once
@@ -96,7 +98,7 @@ def read_ready(path: Path) -> ReadyGraph:
         dim.dim_value = value
     del probe.graph.value_info[:]
     shape = run_once(path, probe)
-    names = _names(said.get("names", ""))
+    names = _names(path, said.get("names", ""))
     head, classes = _check_head(path, shape, height, width, len(names) if names else None)
     stride = _literal(said.get("stride", ""))
     return ReadyGraph(
@@ -172,12 +174,15 @@ def _literal(text: str) -> object:
         return None
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(path: Path, text: str) -> tuple[str, ...]:
     value = _literal(text)
     if isinstance(value, dict) and set(value) == set(range(len(value))):
         value = [value[index] for index in range(len(value))]
     if isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
-        return tuple(str(one) for one in value)
+        try:
+            return checked_names(value)
+        except Refusal as refusal:
+            raise CheckpointError(f"{path}: {refusal}") from refusal
     return ()
 
 

@@ -5,6 +5,7 @@ The transposed convolution, which has weights, is here too: it enlarges.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,9 @@ def draw_max_pool(canvas: Canvas, module: Module, place: str, inputs: list[Featu
     name = canvas.node(
         "MaxPool", place, [image.name], kernel_shape=kernel, pads=[*pads, *pads], strides=strides
     )
-    return _sized(place, name, image.channels, height, width)
+    feature = _sized(place, name, image.channels, height, width)
+    canvas.work(place, feature.numbers * kernel[0] * kernel[1])
+    return feature
 
 
 def draw_zero_pad(canvas: Canvas, module: Module, place: str, inputs: list[Feature]) -> Feature:
@@ -115,6 +118,7 @@ def draw_transposed(canvas: Canvas, module: Module, place: str, inputs: list[Fea
         "ConvTranspose", place, [image.name, *names], kernel_shape=weight.shape[2:],
         strides=strides, pads=[*pads, *pads], dilations=gaps, output_padding=more, group=groups,
     )  # fmt: skip
+    canvas.work(place, image.numbers * prod(weight.shape[1:]))
     return _sized(place, name, weight.shape[1] * groups, height, width)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from builder.checkpoint import Absent, Checkpoint, Module
 from builder.checkpoint.refusal import shorten
 from builder.errors import GraphError
-from builder.graph.canvas import ADVICE, MAX_SIDE, OPSET, Canvas, Feature
+from builder.graph.canvas import ADVICE, MAX_SIDE, OPSET, Canvas, Feature, weight_limit
 from builder.graph.heads import HEADS
 from builder.graph.layers import draw
 from builder.graph.metadata import metadata
@@ -51,8 +51,9 @@ def write_onnx(
         raise GraphError(f"batch {batch}: give the number of images per run, or dynamic")
     model = ModelProto(ir_version=IR_VERSION, producer_name="outpost")
     model.opset_import.add(domain="", version=OPSET)
+    limit = weight_limit(checkpoint.path.stat().st_size)
     try:
-        shape = _draw_network(Canvas(model.graph), checkpoint, height, width)
+        shape = _draw_network(Canvas(model.graph, limit), checkpoint, height, width)
     except (GraphError, Absent) as error:
         raise GraphError(f"{checkpoint.path}: {error}") from error
     free = batch == "dynamic"

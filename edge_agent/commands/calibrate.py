@@ -16,7 +16,13 @@ import cv2
 import numpy as np
 
 from edge_agent.atomic import write_atomic
-from edge_agent.commands.calibrate_frames import FolderFrames, Frames, LiveFrames, OpenSource
+from edge_agent.commands.calibrate_frames import (
+    FolderFrames,
+    Frames,
+    LiveFrames,
+    OpenCamera,
+    open_camera,
+)
 from edge_agent.commands.calibrate_report import Outcome, Row, as_json, as_text
 from edge_agent.config import Camera, Config
 from edge_agent.errors import SourceError, UsageError
@@ -24,7 +30,6 @@ from edge_agent.gate.baseline import VIEW_PATTERN, Baseline, Reference
 from edge_agent.gate.learn import Student, settle
 from edge_agent.gate.measures import KINDS
 from edge_agent.gate.sheet import MOST, draw
-from edge_agent.sources import open_source
 
 SHOWN_FRAMES = 256
 DEFAULT_NAME = "default"
@@ -38,7 +43,7 @@ def run(
     images: Path | None = None,
     name: str | None = None,
     in_json: bool = False,
-    opener: OpenSource = open_source,
+    opener: OpenCamera = open_camera,
     tell: Callable[[str], None] = lambda text: None,
     echo: Callable[[str], None] = print,
 ) -> None:
@@ -51,7 +56,7 @@ def run(
         images: a folder of good pictures, instead.
         name: adds a reference under this name, or renews it; None begins a new baseline.
         in_json: print the outcome as JSON.
-        opener: makes a source from its text.
+        opener: makes the source of a camera.
         tell: hears what is going on meanwhile.
         echo: prints the outcome.
 
@@ -89,7 +94,7 @@ def _camera(config: Config, wanted: str | None) -> Camera:
 
 
 def _frames(
-    camera: Camera, minutes: float | None, images: Path | None, opener: OpenSource
+    camera: Camera, minutes: float | None, images: Path | None, opener: OpenCamera
 ) -> Frames:
     if images is not None and minutes is None:
         return FolderFrames(camera, images)

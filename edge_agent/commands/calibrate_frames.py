@@ -11,17 +11,25 @@ from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError
 from edge_agent.gate.schema import unusable
 from edge_agent.gate.view import View, look
-from edge_agent.sources import Frame, Source
+from edge_agent.sources import Frame, Source, kind_of, open_source
 from edge_agent.sources.base import Spec
 from edge_agent.sources.capture import Capture
 from edge_agent.sources.folder import FolderSource
+from edge_agent.sources.screen import UNUSABLE
 
 SETTLE_SHARE, SETTLE_MOST_S = 0.2, 120.0
 SETTLE_FRAMES = 60
 """So many at least, if half of the time is enough for them."""
 SILENCE_S = 30.0
 
-OpenSource = Callable[[str, str], Source]
+OpenCamera = Callable[[Camera], Source]
+"""Makes the source of a camera."""
+
+
+def open_camera(camera: Camera) -> Source:
+    """Its source as the agent opens it, but nothing of a hand-over is taken away."""
+    text = camera.source.replace("remove=1", "remove=0")
+    return open_source(text, camera.id, capture=camera.capture)
 
 
 class Frames:
@@ -80,7 +88,7 @@ class FolderFrames(Frames):
         source = FolderSource(self._path, self._camera.id)
         while (frame := source.read()) is not None:
             yield frame.image
-        self.left_out += sum(source.skipped.values())
+        self.left_out += sum(source.skipped.get(outcome, 0) for outcome in UNUSABLE)
 
 
 class LiveFrames(Frames):
@@ -88,7 +96,7 @@ class LiveFrames(Frames):
 
     in_a_row = True
 
-    def __init__(self, camera: Camera, seconds: float, opener: OpenSource) -> None:
+    def __init__(self, camera: Camera, seconds: float, opener: OpenCamera) -> None:
         super().__init__()
         self.source = f"camera {camera.id}"
         self._camera, self._seconds, self._opener = camera, seconds, opener
@@ -121,7 +129,7 @@ class LiveFrames(Frames):
         self._capture.close(0.5)
 
     def _open(self) -> Capture:
-        source = self._opener(self._camera.source, self._camera.id)
+        source = self._opener(self._camera)
         return Capture(source, policy="wait", size=4).start()
 
     def _until(self, seconds: float) -> Iterator[Image]:
@@ -144,7 +152,7 @@ class LiveFrames(Frames):
 
 def _paced(source: str) -> bool:
     """Whether a source has a rate of its own; files that are read as fast as they can have none."""
+    if kind_of(source).live:
+        return True
     spec = Spec.parse(source)
-    if spec.scheme == "dir":
-        return "fps" in spec.options
-    return spec.options.get("speed") != "max"
+    return "fps" in spec.options if spec.scheme == "dir" else spec.options.get("speed") != "max"

@@ -1,7 +1,8 @@
 """The metrics that rules may name, and what each is about.
 
 The names are those that the payloads' builders give for a window in which everything happened, so
-there is no second list of them. Only `SELDOM` is written down: readings that a machine may lack.
+there is no second list of them. Only `SELDOM` is written down: what a machine may lack, and what
+others add to the counters.
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ from edge_agent.telemetry.payloads import (
 )
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"
-SELDOM = ("temperature_c",)
+SELDOM = (
+    "agent_starts_total",
+    "agent_unclean_ends_total",
+    "feedback_frames_lost_total",
+    "inference_calls_total",
+    "temperature_c",
+)
 _ENVELOPE = ("camera", "model")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.builder.forge import Call, Global, New, Persistent, Raw, Tensor, encode, network
+from tests.builder.forge import Call, Global, New, Persistent, Raw, Tensor, encode, head, network
 
 COMMAND = "touch executed"
 
@@ -31,6 +31,13 @@ def laughs(levels: int) -> Raw:
     return Raw(code + b"t")
 
 
+def often(value: Raw, times: int) -> Raw:
+    """Return a list that holds one value many times, stored once."""
+    return Raw(b"](" + value.code + b"q\xff" + b"h\xff" * (times - 1) + b"e")
+
+
+LONG = Raw(bare("A" * 100_000))
+DEEP = nested(400_000, b"", b"\x85")
 SYSTEM = Call(Global("os", "system"), (COMMAND,))
 DTYPE = Call(Global("numpy", "dtype"), ("f8", False, True))
 
@@ -43,8 +50,17 @@ CODE = {
     "import": (Call(Global("builtins", "__import__"), ("os",)), "global builtins.__import__"),
     "getattr chain": (
         Call(Call(Global("builtins", "getattr"), (Global("os", "path"), "os")), ()),
+        "global os.path",
+    ),
+    "getattr of a part": (
+        Call(Global("builtins", "getattr"), (Global("models.common", "Conv"), "__init__")),
         "global builtins.getattr",
     ),
+    "getattr of a deep tuple": (
+        Call(Global("builtins", "getattr"), (Global("models.common", "Conv"), DEEP)),
+        "global builtins.getattr",
+    ),
+    "getattr of text": (Call(Global("builtins", "getattr"), ("x", "forward")), "builtins.getattr"),
     "attrgetter": (Call(Global("operator", "attrgetter"), ("x",)), "global operator.attrgetter"),
     "dotted name": (Global("torch.nn.modules.conv", "torch.os.system"), "global torch.nn"),
     "dotted name, protocol 4": (
@@ -93,6 +109,44 @@ EXHAUSTION = {
     "colliding keys": (Raw(b"}" + bare(2**61 - 1) + b"Ns"), "key of type int"),
     "a billion laughs": (network(names=[laughs(40)] * 2), "class names"),
     "laughing settings": (network(yaml={"x": laughs(40)}), "8 levels or 20000 values"),
+    "a deep tuple as a dtype": (Call(Global("numpy", "dtype"), (DEEP,)), "numpy dtype a tuple"),
+    "a deep tuple as a byte order": (
+        Call(Global("numpy", "dtype"), ("f8",), (3, DEEP)),
+        "numpy dtype with state",
+    ),
+    "a deep tuple as a shape": (
+        Call(
+            Global("numpy.core.multiarray", "_reconstruct"),
+            (Global("numpy", "ndarray"), (0,), "b"),
+            (1, (DEEP,), DTYPE, False, Call(Global("_codecs", "encode"), ("", "latin1"))),
+        ),
+        "shape that is none",
+    ),
+    "one long class name, many times": (
+        network(last=head(8, 2000), names=often(LONG, 2000)),
+        "class names of more than",
+    ),
+    "one long setting, many times": (network(yaml={"x": often(LONG, 5000)}), "characters"),
+    "one long key, many times": (
+        network(yaml={"x": often(Raw(bare({"A" * 100_000: 1})), 5000)}),
+        "characters",
+    ),
+    "a path of long parts": (
+        network(
+            yaml={
+                "x": Call(
+                    Global("pathlib", "PosixPath"),
+                    Raw(b"(" + LONG.code + b"q\xff" + b"h\xff" * 20_000 + b"t"),
+                )
+            }
+        ),
+        "characters",
+    ),
+    "a name that clears the screen": (network(names=["\x1b[2J", "b"]), "control characters"),
+    "a name written backwards": (network(names=["a\u202eb", "b"]), "control characters"),
+    "a name in two lines": (network(names=["a", "b\nc"]), "control characters"),
+    "an empty name": (network(names=["a", " "]), "it is empty"),
+    "a name for two classes": (network(names=["a", "a"]), "classes 0 and 1"),
     "endless instructions": (Raw(b"N" * 600_000), "more than 500000 instructions"),
     "an endless name": (Raw(b"c" + b"x" * 5000), "endless name"),
     "a long text that is not there": (Raw(b"X\xff\xff\xff\x7f"), "cut short"),

@@ -19,6 +19,7 @@ from edge_agent.detection.detector import Detector
 from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, SourceError, UsageError
 from edge_agent.monitors.profile import Profile
+from tests.builder.forge import dump, network, write_archive
 from tests.builder.squares import write_squares
 from tests.bundles import CLASSES, WIDTH, frame
 
@@ -176,6 +177,20 @@ def test_wrong_reference_image_and_name(squares, frames, tmp_path):
     with pytest.raises(UsageError, match="--name"):
         build(str(squares), tmp_path / "b", BuildOptions(name="../b"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "message"),
+    [
+        ({"yaml": {"nc": 2, "ch": 1}}, ModelError, "pictures of 1 channels; devices give it three"),
+        ({"args": {"imgsz": 8192}}, UsageError, "trained on 8192 x 8192 pixels; give --imgsz"),
+    ],
+)
+def test_models_of_other_pictures(tmp_path, said, error, message):
+    """Grey models do not fit a device; a small file cannot ask for enormous pictures."""
+    path = write_archive(tmp_path / "best.pt", dump({"model": network(**said)}))
+    with pytest.raises(error, match=rf"best\.pt: .*{message}"):
+        build(str(path), tmp_path / "b", BuildOptions(prove="never"))
 
 
 def test_name_and_version_can_be_given(squares, frames, tmp_path):

@@ -9,10 +9,22 @@ import pytest
 
 from builder.checkpoint import read_checkpoint
 from builder.errors import CheckpointError
-from tests.builder.forge import Call, Global, New, Tensor, conv, dump, head, network, write_archive
+from tests.builder.forge import (
+    Call,
+    Global,
+    New,
+    Raw,
+    Tensor,
+    conv,
+    dump,
+    head,
+    network,
+    write_archive,
+)
 
 CLASSIC = Path(__file__).parent.parent / "data" / "classic_yolov5" / "classic_n.pt"
 
+HALF = np.float64(0.5).tobytes()
 SIMPLE = Global("argparse", "Namespace")
 
 
@@ -187,6 +199,43 @@ def test_other_tasks_are_named(tmp_path, kind, what):
         read(tmp_path, {"model": network(last=last)})
 
 
+@pytest.mark.parametrize(
+    ("kind", "method", "what"),
+    [
+        ("models.yolo.Segment", "forward", "is a segmentation model .*detection models only"),
+        ("models.yolo.Detect", "forward_fuse", "is fused: .*as training wrote it"),
+    ],
+)
+def test_stored_methods_tell_what_the_model_is(tmp_path, kind, method, what):
+    """Segmentation heads and fused networks keep a method; that is no attack."""
+    home, _, name = kind.rpartition(".")
+    owner = Global("models.yolo", "Detect")
+    last = head(8, 2, stored=Call(Global("__builtin__", "getattr"), (owner, method)))
+    last.kind = Global(home, name)
+    with pytest.raises(CheckpointError, match=what):
+        read(tmp_path, {"model": network(last=last)})
+
+
+def test_sets_of_protocol_4(tmp_path):
+    """They have instructions of their own there."""
+    held = Raw(b"\x8f(K\x01K\x02\x90(K\x01\x91\x86")
+    assert read(tmp_path, {"model": network(), "seen": held}).names == ("scratch", "dent")
+
+
+def test_numpy_values_of_protocol_4(tmp_path):
+    """Their bytes are bytes there, not text."""
+    dtype = Call(Global("numpy", "dtype"), ("f8", False, True), (3, "<", None))
+    half = Call(Global("numpy.core.multiarray", "scalar"), (dtype, Raw(b"C\x08" + HALF)))
+    shell = Call(
+        Global("numpy.core.multiarray", "_reconstruct"),
+        (Global("numpy", "ndarray"), (0,), Raw(b"C\x01b")),
+        (1, (2,), dtype, False, Raw(b"B\x10\x00\x00\x00" + HALF * 2)),
+    )
+    metrics = {"fitness": half, "each": shell}
+    checkpoint = read(tmp_path, {"model": network(), "train_metrics": metrics})
+    assert checkpoint.metrics == {"fitness": 0.5, "each": [0.5, 0.5]}
+
+
 def test_unknown_head_is_still_read(tmp_path):
     """Another detector is read, so that the graph writer can name what it does not know."""
     last = head(8, 2)
@@ -210,6 +259,7 @@ def test_strides_beside_the_head(tmp_path):
     [
         ({"epoch": 3, "optimizer": {}}, "has no model .*it has epoch, optimizer"),
         ({"a.weight": Tensor(np.zeros(3, "<f4"))}, "only weights"),
+        ({"model": {"a.weight": Tensor(np.zeros(3, "<f4"))}}, "only weights"),
         ([1, 2], "holds a list"),
         ({"model": conv(3, 4)}, "has no part 'model'"),
         ({"model": network([], last=conv(3, 4))}, "nc = None, not an integer"),

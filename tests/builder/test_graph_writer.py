@@ -206,3 +206,27 @@ def test_networks_without_end_are_refused(tmp_path):
     model = network([conv2d(3, 8, 3, 8), sequence("Sequential", [part])])
     with pytest.raises(GraphError, match="20000 parts"):
         write_onnx(forged(tmp_path, model), height=64, width=64)
+
+
+def _shared(times):
+    """One convolution of 1,024 x 1,024 weights over a single stored number, many times."""
+    weight = Tensor(np.ones(1, "<f4"), shape=(1024, 1024, 1, 1), strides=(0, 0, 0, 0))
+    one = conv2d(1024, 1024)
+    one.state["_parameters"] = {"weight": weight}
+    return sequence("Sequential", [one] * times)
+
+
+@pytest.mark.parametrize(
+    ("layers", "size", "reason"),
+    [
+        ([conv(3, 8, 3, 1)], 8192, "a feature map of 3 x 8192 x 8192 numbers"),
+        ([conv(3, 1024), _shared(20)], 8, "this file cannot hold so many"),
+        ([pool(kernel_size=4000, stride=1, padding=2000)] * 2, 512, "multiplications"),
+        ([attention()], 256, r"ma.shares: a feature map of 1 x 65536 x 65536"),
+    ],
+)
+def test_small_files_cannot_ask_for_a_lot(tmp_path, layers, size, reason):
+    """Feature maps, weights and the time of a picture are bounded."""
+    path = write_archive(tmp_path / "best.pt", dump({"model": network(layers)}))
+    with pytest.raises(GraphError, match=reason):
+        write_onnx(read_checkpoint(path), height=size, width=size)

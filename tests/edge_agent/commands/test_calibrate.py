@@ -157,8 +157,9 @@ def test_bad_frames_among_the_good_ones_are_shown(config, tmp_path, capsys):
         cv2.imwrite(str(folder / f"{number:04d}.png"), picture(number, cover=(0, 0, 60, 120)))
     (folder / "broken.png").write_bytes(b"no picture")
     cv2.imwrite(str(folder / "small.png"), picture(1)[:60])
+    cv2.imwrite(str(folder / "grey.png"), picture(70)[:, :, 0])  # made three channels, and used
     code, out, _ = outcome(["calibrate", "-c", config, "--images", folder], capsys)
-    assert code == 0 and "would have rejected 2 frames of 60" in out
+    assert code == 0 and "would have rejected 2 frames of 61" in out
     assert "2 frames left out" in out
 
 
