@@ -27,7 +27,7 @@ GRADIENT_STEPS = 480
 _STEADY_PX = 0.05
 _FAR_PX = 0.75
 _BETTER = 0.01
-_SEARCH_EVERY = 8
+_SEARCH_EVERY = 64
 _POSES = 5
 
 
@@ -153,13 +153,13 @@ class Standard:
         """Look for the picture in other places; what fits no better has not moved there.
 
         A camera that was knocked stays where it is, so the place that was found last is tried
-        first, and the wide search is made only now and then while nothing fits.
+        first. While nothing fits the wide search is made ever more rarely: a dirty lens lasts.
         """
         still = self._in_place(gray, Pose())
         if best.ssim < still.ssim + _BETTER:
             best = still
         starts = [aligner.refine(gray, self._found)] if self._found != Pose() else []
-        if not starts and self._searched % _SEARCH_EVERY == 0:
+        if not starts and _due(self._searched):
             starts = aligner.search(gray)
         self._searched += 1
         for pose in starts:
@@ -195,6 +195,11 @@ class _Lines:
             detail -= min(np.pi / 2 * (beat.noise or 0.0) ** 2, 0.9 * detail)
             values["detail"] = detail / max(level, 1.0) ** 2
         return values
+
+
+def _due(frames: int) -> bool:
+    """Whether to search in frame 0, 1, 2, 4, 8, … in a row that does not fit."""
+    return frames & (frames - 1) == 0 or frames % _SEARCH_EVERY == 0
 
 
 def _median(poses: deque[Pose]) -> Pose:

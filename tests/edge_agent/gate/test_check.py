@@ -144,6 +144,16 @@ def test_the_words_say_where_the_camera_went():
     assert verdicts[-1].ssim > 0.8  # put back, it is the reference
 
 
+def test_a_camera_that_is_knocked_while_something_hangs_before_it():
+    """Searched ever more rarely while nothing fits, it is found all the same."""
+    gate = Gate.calibrated(baseline())
+    hung = {"cover": (0, 0, 40, 120)}
+    before = shown(gate, [picture(n, **hung) for n in range(12, 90)])
+    assert all(verdict.failed[0].name == "occlusion" for verdict in before[5:])
+    after = [gate.check(picture(n, dx=7.0, dy=3.0, **hung)) for n in range(90, 165)]
+    assert "displacement" in [check.name for check in after[-1].failed]
+
+
 def test_a_dark_picture_is_dark_and_neither_moved_nor_frozen():
     """The most telling check is the one that is wrong."""
     verdicts = shown(Gate.calibrated(baseline()), [picture(n, light=0.6) for n in range(12, 24)])
