@@ -175,7 +175,7 @@ class TestOffer:
     def test_an_unknown_reason_is_a_mistake_of_the_caller(self, bundle):
         """It would be a name that no reader knows."""
         scene = Scene(bundle)
-        with pytest.raises(ValueError, match='"boredom" is not one of baseline'):
+        with pytest.raises(ValueError, match='"boredom" is not one of alert, baseline'):
             scene.recorder.offer(scene.frames.seen(), "boredom", {})
         scene.settle()
 

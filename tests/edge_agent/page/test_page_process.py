@@ -176,6 +176,8 @@ def test_a_device_without_a_release(tmp_path):
 def test_a_bundle_without_a_journal_and_two_cameras(tmp_path, bundle):
     """Each camera has its own pictures; there is no history to show."""
     frames = write_frames(tmp_path / "side", 5)
+    for path in frames.iterdir():  # what the other camera never shows
+        cv2.imwrite(str(path), cv2.flip(cv2.imread(str(path)), 0))
     second = f'[[camera]]\nid = "side"\nsource = "dir:{frames}?fps=20&loop=1"\nmodel = "tiny"\n'
     device = Device(tmp_path, camera=second)
     with device.agent("--bundle", str(bundle.root), "--page", "127.0.0.1:0") as agent:
