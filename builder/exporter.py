@@ -34,8 +34,6 @@ def exportable(checkpoint: Checkpoint) -> Checkpoint:
         raise UsageError(f"--exporter ultralytics: {MISSING}")
     if checkpoint.path.suffix.lower() == ".onnx":
         raise UsageError(f"{checkpoint.path}: is exported already; build it without --exporter")
-    if checkpoint.path.suffix.lower() == ".onnx":
-        raise UsageError(f"{checkpoint.path}: is a graph already; build it without --exporter")
     if checkpoint.head == "yolov5-anchor":
         raise UsageError(
             f"{checkpoint.path}: ultralytics cannot load classic YOLOv5 checkpoints; build it"
@@ -96,7 +94,10 @@ def _check_output(model: ModelProto, checkpoint: Checkpoint) -> None:
         for one in model.graph.output
     ]
     channels = 4 + len(checkpoint.names)
-    if len(outputs) != 1 or len(outputs[0]) != 3 or outputs[0][1] != channels:
+    # With a free batch the exporter names the channels instead of counting them; what the graph
+    # gives is held against the classes once more when it is loaded, and by the proof.
+    counted = len(outputs) == 1 and len(outputs[0]) == 3 and isinstance(outputs[0][1], int)
+    if len(outputs) != 1 or len(outputs[0]) != 3 or (counted and outputs[0][1] != channels):
         raise GraphError(
             f"{checkpoint.path}: its outputs have the shapes {outputs}, not one of"
             f" (1, {channels}, boxes): 4 box values and {channels - 4} scores before"

@@ -35,11 +35,15 @@ class Folder:
         root: the folder, or a ``.txt`` file with one path per line (`builder.dataset` writes such
             a ``kept.txt``); names are then relative to what all of its pictures lie below.
 
+    Attributes:
+        unreadable: the pictures that could not be read the last time that all were.
+
     Raises:
         UsageError: when it is neither or has no picture in it, or a listed one is missing.
     """
 
     def __init__(self, root: Path) -> None:
+        self.unreadable: set[Path] = set()
         if root.suffix.lower() == ".txt" and root.is_file():
             self.paths = listed(root)
             self.root = Path(os.path.commonpath([path.parent for path in self.paths]))
@@ -64,10 +68,12 @@ class Folder:
             SourceError: when none could.
         """
         broken: list[str] = []
+        self.unreadable = set()
         for path in progress.track(self.paths, "reference images", len(self.paths)):
             pixels = load(path)
             if pixels is None:
                 broken.append(path.relative_to(self.root).as_posix())
+                self.unreadable.add(path)
             else:
                 yield Picture(path.relative_to(self.root).as_posix(), pixels)
         if len(broken) == len(self.paths):

@@ -58,12 +58,13 @@ def data_facts(folder: Folder) -> dict[str, Any]:
     """How many images, one SHA-256 over their names and bytes, and DVC's hash where it has one."""
     digest = hashlib.sha256()
     with storage_errors(folder.root):
-        for path in folder.paths:
+        paths = [path for path in folder.paths if path not in folder.unreadable]
+        for path in paths:
             line = f"{path.relative_to(folder.root).as_posix()}\0{hash_file(path)}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     facts: dict[str, Any] = {
         "name": folder.root.resolve().name,
-        "images": len(folder),
+        "images": len(paths),
         "sha256": digest.hexdigest(),
     }
     return facts | ({"dvc": dvc} if (dvc := dvc_hash(folder.root)) else {})

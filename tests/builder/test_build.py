@@ -224,3 +224,16 @@ def test_class_that_no_image_shows(squares, tmp_path):
     assert any("prove little" in text for text in built.warnings)
     document = json.loads((built.bundle.root / "golden/expected.json").read_text())
     assert document["frames"][0]["detections"] == []
+
+
+def test_images_that_cannot_be_read_are_no_part_of_the_data(squares, frames, tmp_path):
+    """A dangling link and a folder with an image's name: named, left out, not hashed."""
+    data = tmp_path / "data"
+    shutil.copytree(frames, data)
+    plain = build(str(squares), tmp_path / "a", BuildOptions(reference_data=data, prove="never"))
+    (data / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    (data / "folder.png").mkdir()
+    made = build(str(squares), tmp_path / "b", BuildOptions(reference_data=data, prove="never"))
+    assert any("2 of 26 images cannot be read" in text for text in made.warnings)
+    facts = [one.bundle.manifest.source["reference_data"] for one in (plain, made)]
+    assert facts[0] == facts[1] and facts[1]["images"] == 24
