@@ -75,6 +75,7 @@ setup(
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
             *DATASET,
             "websockets>=13",
+            "mlflow[auth]>=3.1",  # a real server with passwords; the version of mlflow-skinny
             *["piq>=0.8", "sewar>=0.4.6"],  # independent picture metrics
             *TRT_RTX,
             *PROVENANCE,
