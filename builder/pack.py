@@ -73,12 +73,12 @@ def install(root: Path, output: Path) -> Bundle:
     check_replaceable(output)
     aside = root.with_name(root.name + ".old")
     with storage_errors(output):
-        if output.exists():
-            os.rename(output, aside)
         try:
+            if output.exists():
+                os.rename(output, aside)
             os.rename(root, output)
-        except OSError:
-            if aside.exists():
+        except BaseException:  # Ctrl-C too: what is left in the work folder is removed
+            if aside.exists() and not output.exists():
                 os.rename(aside, output)
             raise
         fsync_dir(output.parent)
