@@ -27,14 +27,24 @@ def workspace(output: Path) -> Iterator[Path]:
         StorageError: when nothing can be written there.
     """
     check_replaceable(output)
-    make_dirs(output.parent)
+    try:
+        make_dirs(output.parent)
+    except FileNotFoundError:  # a file system like /proc, where nobody makes folders
+        raise _no_folder(output) from None
     folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.tmp"
     with storage_errors(folder):
-        folder.mkdir()
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            raise _no_folder(output) from None
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _no_folder(output: Path) -> UsageError:
+    return UsageError(f"{output}: no folder can be made there; choose another -o")
 
 
 def check_replaceable(output: Path) -> None:
