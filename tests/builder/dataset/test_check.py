@@ -191,7 +191,7 @@ def test_refusals(folder, tmp_path):
     with pytest.raises(SourceError, match=r"none of its 1 images.*a\.png, is empty"):
         check(tmp_path / "none")
     with pytest.raises(SourceError, match=r"no\.png: cannot be read \(No such file"):
-        read_gray(tmp_path / "no.png")
+        check_dataset(folder, tmp_path / "no.png")
     with pytest.raises(SourceError, match=r"a\.png: is empty; give a PNG"):
         check_dataset(folder, tmp_path / "none" / "a.png")
     with pytest.raises(UsageError, match="outside the dataset"):
