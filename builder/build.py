@@ -174,7 +174,7 @@ class _Build:
         pack.put(self.root, MODEL_PATH, model.SerializeToString(deterministic=True))
         self.tell.say(
             f"graph: {self.manifest.head}, {len(self.manifest.classes)} classes,"
-            f" {spec.width} x {spec.height} pixels, opset {self.opset}"
+            f" input {spec.height}x{spec.width} (height x width), opset {self.opset}"
         )
 
     def _graph(self, *, height: int, width: int) -> Any:

@@ -199,19 +199,25 @@ def verify(bundle: Path, as_json: bool) -> None:
 
 @cli.command()
 @_BUNDLE
-@click.option("--checkpoint", type=_PATH, required=True, help="The .pt file it was made from.")
+@click.option("--checkpoint", type=_PATH, help="Its .pt file [from MLflow, as the manifest says].")
+@_TRACKING
 @click.option("--write", is_flag=True, help="Put the proof into BUNDLE; its digest changes.")
 @_JSON
-def prove(bundle: Path, checkpoint: Path, write: bool, as_json: bool) -> None:
+def prove(
+    bundle: Path, checkpoint: Path | None, tracking_uri: str | None, write: bool, as_json: bool
+) -> None:
     """Compare BUNDLE with the original in PyTorch, on its golden frames.
 
     With --write PyTorch becomes the reference of its golden set, as if it had been built where
     PyTorch is installed. Do that before BUNDLE is published.
     """
+    from builder.reprove import original
     from builder.reprove import prove as prove_bundle
     from edge_agent.bundle import Bundle
 
-    proof, opened = prove_bundle(Bundle.open(bundle), checkpoint, write=write)
+    asked = Bundle.open(bundle)
+    with original(asked, checkpoint, tracking_uri) as file:
+        proof, opened = prove_bundle(asked, file, write=write)
     if as_json:
         print(_json({**proof.document(), "digest": opened.manifest.digest}))
     else:

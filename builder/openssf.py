@@ -1,8 +1,8 @@
 """An OpenSSF model signature beside a bundle, which the public ``model_signing`` command verifies.
 
 It is for people outside of the fleet, such as an auditor or a customer: devices trust the signed
-release repository and never look at it. The signature covers every file of the folder, so it lies
-beside it; a bundle holds nothing that its manifest does not list.
+release repository and never look at it. The signature covers every file of the folder except the
+cache of engines, so it lies beside it; a bundle holds nothing that its manifest does not list.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def sign(bundle: Bundle, key: Path, output: Path) -> None:
     with storage_errors(output):
         try:
             config = signing.Config().use_elliptic_key_signer(private_key=key)
-            config.set_hashing_config(hashing.Config()).sign(bundle.root, part)
+            # Engines are a cache of the machine they lie on, in no manifest (docs/formats.md).
+            hashed = hashing.Config().set_ignored_paths(paths=["engines"])
+            config.set_hashing_config(hashed).sign(bundle.root, part)
             write_atomic(output, part.read_bytes())
         finally:
             part.unlink(missing_ok=True)

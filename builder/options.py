@@ -94,9 +94,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """Read ``640`` or ``384x640`` (height x width) as (height, width).
 
     Raises:
-        UsageError: when it is neither.
+        UsageError: when it is neither, or 0.
     """
-    match = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+    match = re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", text)
     if match is None:
         raise UsageError(f"size {text!r}: write one number, or height x width like 384x640")
     return int(match[1]), int(match[2] or match[1])

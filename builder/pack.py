@@ -27,14 +27,24 @@ def workspace(output: Path) -> Iterator[Path]:
         StorageError: when nothing can be written there.
     """
     check_replaceable(output)
-    make_dirs(output.parent)
+    try:
+        make_dirs(output.parent)
+    except FileNotFoundError:  # a file system like /proc, where nobody makes folders
+        raise _no_folder(output) from None
     folder = output.parent / f".{output.name}.{secrets.token_hex(4)}.tmp"
     with storage_errors(folder):
-        folder.mkdir()
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            raise _no_folder(output) from None
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _no_folder(output: Path) -> UsageError:
+    return UsageError(f"{output}: no folder can be made there; choose another -o")
 
 
 def check_replaceable(output: Path) -> None:
@@ -73,12 +83,12 @@ def install(root: Path, output: Path) -> Bundle:
     check_replaceable(output)
     aside = root.with_name(root.name + ".old")
     with storage_errors(output):
-        if output.exists():
-            os.rename(output, aside)
         try:
+            if output.exists():
+                os.rename(output, aside)
             os.rename(root, output)
-        except BaseException:  # Ctrl-C too: `workspace` would remove the only whole bundle
-            if aside.exists():
+        except BaseException:  # Ctrl-C too: what is left in the work folder is removed
+            if aside.exists() and not output.exists():
                 os.rename(aside, output)
             raise
         fsync_dir(output.parent)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder import pack
@@ -13,10 +15,45 @@ from builder.images import read_picture
 from builder.options import TOLERANCES
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.runner import Runner, Shot
+from builder.sources import resolve
 from edge_agent.bundle import MANIFEST_NAME, Bundle
 from edge_agent.detection.decode import Floats
 from edge_agent.detection.golden import Golden, GoldenFrame, compare
-from edge_agent.errors import UsageError
+from edge_agent.errors import UsageError, storage_errors
+
+
+@contextmanager
+def original(bundle: Bundle, checkpoint: Path | None, tracking_uri: str | None) -> Iterator[Path]:
+    """The checkpoint that a bundle was made from, downloaded where it is not given.
+
+    Args:
+        bundle: its manifest's ``source.uri`` says where the checkpoint lies.
+        checkpoint: the file, when the caller has it.
+        tracking_uri: of MLflow; None takes MLFLOW_TRACKING_URI or ``sqlite:///mlflow.db``.
+
+    Raises:
+        UsageError: PyTorch is not installed, or the bundle was made from a local file.
+        RegistryError: MLflow does not have it any more.
+    """
+    if checkpoint is not None:
+        yield checkpoint
+        return
+    _check_provable(bundle)
+    uri = str(bundle.manifest.source.get("uri", ""))
+    if not uri.startswith(("models:", "runs:")):
+        raise UsageError(
+            f"{bundle.root}: was made from the local file {uri}; name it with --checkpoint"
+        )
+    with (
+        storage_errors(Path(tempfile.gettempdir())),
+        tempfile.TemporaryDirectory(prefix="outpost-prove-") as folder,
+    ):
+        yield resolve(uri, downloads=Path(folder), tracking_uri=tracking_uri).checkpoint
+
+
+def _check_provable(bundle: Bundle) -> None:
+    if why := obstacle():
+        raise UsageError(f"{bundle.root}: cannot be proven here: {why}")
 
 
 def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Parity, Bundle]:
@@ -35,8 +72,7 @@ def prove(bundle: Bundle, checkpoint: Path, *, write: bool = False) -> tuple[Par
         UsageError: PyTorch is not installed, or the checkpoint is another one.
         ModelError: the graph is not the original.
     """
-    if why := obstacle():
-        raise UsageError(f"{bundle.root}: cannot be proven here: {why}")
+    _check_provable(bundle)
     bundle.verify()
     read = read_checkpoint(checkpoint)
     wanted = bundle.manifest.source.get("checkpoint_sha256")

@@ -153,6 +153,11 @@ class Bundle:
             data = path.read_bytes()
         except OSError as error:
             reason = error.strerror or str(error)
+            if engine := _engine(root):
+                raise BundleError(
+                    f"{root}: is {engine}, not a bundle; build one from the .pt file that it was"
+                    " exported from with `edge-builder build`"
+                ) from None
             raise BundleError(
                 f"{path}: {reason}; is {root} a folder made by `edge-builder build`?"
             ) from None
@@ -349,3 +354,16 @@ def _check_files(fields: Fields, manifest: Manifest) -> None:
     for variant in manifest.variants:
         if variant.precision not in manifest.golden.tolerance:
             fields.fault("golden.tolerance", f"has no entry for precision {variant.precision!r}")
+
+
+def _engine(path: Path) -> str:
+    """What kind of engine file lies where a bundle should be; "" for anything else."""
+    from edge_agent.engines.plan import HEAD_BYTES, describe  # only for this message
+
+    if not path.is_file():
+        return ""
+    try:
+        with path.open("rb") as file:
+            return describe(file.read(HEAD_BYTES))
+    except OSError:
+        return ""

@@ -86,12 +86,12 @@ class RegistryError(OutpostError):
 
 
 _DISK_ADVICE = {
-    errno.ENOSPC: "the disk is full; free space or point `data` at a larger disk",
+    errno.ENOSPC: "the disk is full; free space, or use a larger one (on a device: `data`)",
     errno.EDQUOT: "the disk quota is used up; free space or raise the quota",
     errno.EFBIG: "the file would be larger than is allowed here; see `ulimit -f` and the mount",
     errno.EIO: "the disk reports an error; see `dmesg`, and replace it",
     errno.ENOTDIR: "a part of this path is a file, not a folder; name another path",
-    errno.EROFS: "the file system is read-only; remount it or point `data` elsewhere",
+    errno.EROFS: "the file system is read-only; remount it, or use another (on a device: `data`)",
     errno.EACCES: "permission denied; run as the owner of this path or change its mode",
     errno.EPERM: "not permitted; run as the owner of this path or change its mode",
 }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.checkpoint.refusal import COPY_AGAIN, DISTRUST, WRONG_FILE, Refusal, shorten
+from edge_agent.engines.plan import HEAD_BYTES, describe
 
 MAX_ENTRIES = 20_000
 MAX_DIRECTORY_BYTES = 4 * 1024**2
@@ -25,6 +26,7 @@ MAX_INFLATION = 16
 FREELY_INFLATED_BYTES = 16 * 1024**2
 """Weights shrink to half at best, an optimizer's zeros more; what shrinks to a 16th is filler."""
 
+_ITS_SOURCE = "give the .pt file that it was exported from"
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -122,6 +124,8 @@ def _check_directory(data: mmap.mmap) -> None:
     """Bound the directory before zipfile reads it: it takes about 10 us and 500 bytes per entry."""
     end_at = len(data) - _END.size
     if end_at < 0 or data[end_at : end_at + 4] != b"PK\x05\x06":
+        if engine := describe(data[:HEAD_BYTES]):
+            raise Refusal(f"is {engine}, compiled for one GPU; it cannot be a source", _ITS_SOURCE)
         raise _not_a_checkpoint(data[:512])
     _, _, _, _, count, size, _, _ = _END.unpack_from(data, end_at)
     locator_at = end_at - _END64_LOCATOR.size

@@ -76,9 +76,10 @@ def read_gray(path: Path) -> Image:
     """A picture file as (H, W) grey uint8.
 
     Raises:
-        SourceError: saying in which way it is damaged.
+        SourceError: it cannot be read, or in which way it is damaged.
     """
-    gray, fault = _decode(_read(path))
+    data, fault = _read(path)
+    gray, fault = (None, fault) if fault else _decode(data)
     if gray is None:
         raise SourceError(f"{path}: {fault}; give a PNG or JPEG file")
     return gray
@@ -107,8 +108,8 @@ def scan(
 
 
 def _measure(path: Path, name: str, reference: Reference) -> Measured:
-    data = _read(path)
-    gray, fault = _decode(data)
+    data, fault = _read(path)
+    gray, fault = (None, fault) if fault else _decode(data)
     if gray is None:
         return Measured(name, fault)
     height, width = reference.shape
@@ -125,12 +126,14 @@ def _measure(path: Path, name: str, reference: Reference) -> Measured:
     )
 
 
-def _read(path: Path) -> bytes:
-    """The file's bytes; none when it cannot be read or is too large to be an image."""
+def _read(path: Path) -> tuple[bytes, str]:
+    """The file's bytes, or why there are none."""
     try:
-        return path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
-    except OSError:
-        return b""
+        if path.stat().st_size > MOST_BYTES:
+            return b"", "is too large to be an image"
+        return path.read_bytes(), ""
+    except OSError as error:
+        return b"", f"cannot be read ({error.strerror})"
 
 
 def _decode(data: bytes) -> tuple[Image | None, str]:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from builder.sources.version import ModelVersion, plain_name, utc_text
 from edge_agent.bundle import hash_file
-from edge_agent.errors import RegistryError, storage_errors
+from edge_agent.errors import UsageError, storage_errors
 
 
 def local_version(path: Path) -> ModelVersion:
     """A file as version 1 of a model named after it; its time is the file's.
 
     Raises:
-        RegistryError: when there is no such file.
+        UsageError: when there is no such file.
     """
     if not path.is_file():
-        raise RegistryError(
+        raise UsageError(
             f"{path}: no such file; name a .pt or .onnx file, or a registry version like"
             " models:/name@production"
         )

@@ -6,8 +6,10 @@ late, with its log lines, progress bars and telemetry off.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -22,11 +24,13 @@ from builder.sources.run import run_facts
 from builder.sources.version import ModelVersion, plain_name, utc_text
 from edge_agent.bundle import hash_file
 from edge_agent.checked import nearest
-from edge_agent.errors import RegistryError, StorageError
+from edge_agent.errors import RegistryError, StorageError, storage_errors
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 _SHOWN = 20
 _SIGN_IN = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_WHOLE_RUN = re.compile(r"runs:/+([^/]+)/*")
 _COMMON_STEMS = ("best", "last", "model", "weights")
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -71,7 +75,7 @@ class Registry:
         with _translated(self.uri):
             found = self._version(reference)
             name, version = str(found.name), int(found.version)
-            location = self._client.get_model_version_download_uri(name, str(version))
+            location = self._whole(self._client.get_model_version_download_uri(name, str(version)))
             where = f"{self.shown}: {name} {version} ({location})"
             checkpoint, candidate = download(location, self.uri, downloads, where)
             run = run_facts(self._client, found.run_id, found.creation_timestamp)
@@ -181,6 +185,11 @@ class Registry:
                 raise
         raise RegistryError(f"{self.shown}: no run {run_id!r}; copy its id from the run's page")
 
+    def _whole(self, location: str) -> str:
+        """A location that mlflow can list; it refuses ``runs:/<id>``, a run's whole folder."""
+        match = _WHOLE_RUN.fullmatch(location)
+        return str(self._run(match[1]).info.artifact_uri) if match else location
+
     def _model(self, name: str) -> Any:
         from mlflow.exceptions import MlflowException
 
@@ -268,11 +277,12 @@ def _translated(uri: str) -> Iterator[None]:
     except (RegistryError, StorageError):
         raise
     except Exception as error:
+        _raise_for_disk(error)
         text = " ".join(str(error).split()).replace(uri, without_password(uri))
         if secret := urlsplit(uri).password:
             text = text.replace(secret, "***")
         text = text if len(text) <= 300 else text[:297] + "..."
-        if "No space left on device" in text:
+        if "No space left on device" in text:  # some of mlflow's errors keep only the words
             raise StorageError(f"the disk is full, the download does not fit: {text}") from None
         advice = "check the address and that the server runs"
         if "Max retries exceeded" in text:
@@ -284,6 +294,16 @@ def _translated(uri: str) -> Iterator[None]:
         raise RegistryError(
             f"{without_password(uri)}: {text or type(error).__name__}; {advice}"
         ) from error
+
+
+def _raise_for_disk(error: BaseException) -> None:
+    """Raise `StorageError` when a full or broken disk is among the causes of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _DISK:
+            with storage_errors(Path(cause.filename or "the download")):
+                raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def without_password(uri: str) -> str:

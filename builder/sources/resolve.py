@@ -19,8 +19,8 @@ def resolve(source: str, *, downloads: Path, tracking_uri: str | None = None) ->
         tracking_uri: of MLflow; None takes MLFLOW_TRACKING_URI or ``sqlite:///mlflow.db``.
 
     Raises:
-        UsageError: when the source has none of these forms.
-        RegistryError: when it is not there, naming what is.
+        UsageError: when the source has none of these forms, or is no file on this disk.
+        RegistryError: when it is not in the registry, naming what is.
     """
     if source.startswith("models:"):
         reference = parse_reference(source)

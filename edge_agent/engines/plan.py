@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 _MOST_METADATA = 1 << 20
+_PLAN = b"ftrt"
+"""How the plans of TensorRT begin."""
+HEAD_BYTES = 4 + _MOST_METADATA + len(_PLAN)
+"""So much of a file is enough for `describe`."""
+_TOLD = ("description", "task", "imgsz", "batch", "version")
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,19 @@ def read_plan(data: bytes) -> Plan:
         if isinstance(metadata, dict):
             return Plan(data[4 + length :], metadata)
     return Plan(data, None)
+
+
+def describe(head: bytes) -> str:
+    """What kind of engine a file is, in words for a person; "" when it is none.
+
+    Args:
+        head: the file's first `HEAD_BYTES` bytes, or all of them.
+    """
+    plan = read_plan(head)
+    if plan.metadata is None:
+        return "a TensorRT engine" if plan.data.startswith(_PLAN) else ""
+    facts = [f"{key} {plan.metadata[key]}" for key in _TOLD if key in plan.metadata]
+    said = f" ({', '.join(facts)})" if facts else ""
+    return "".join(
+        one if one.isprintable() else "?" for one in f"an engine of ultralytics{said}"[:200]
+    )

@@ -47,6 +47,10 @@ def patch(path: Path, name: str, **fields: int) -> None:
     path.write_bytes(data)
 
 
+_METADATA = b'{"description": "Ultralytics YOLOv5n model", "imgsz": [64, 64]}'
+ENGINE = len(_METADATA).to_bytes(4, "little") + _METADATA + b"ftrt" + b"\0" * 60
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -57,6 +61,9 @@ def patch(path: Path, name: str, **fields: int) -> None:
         (LEGACY, "before version 1.6"),
         (b"\x80\x04N.", "is a bare pickle"),
         (b"\x08\x08\x12\x07pytorch" + b"\xff" * 64, "is not a zip (it begins with bytes 08 08"),
+        (ENGINE, "is an engine of ultralytics (description Ultralytics YOLOv5n model, imgsz [64,"),
+        (ENGINE, "give the .pt file that it was exported from"),
+        (b"ftrt" + b"\0" * 60, "is a TensorRT engine, compiled for one GPU"),
         (b"PK\x03\x04" + b"\0" * 60, "is cut short"),
         (b"PK\x05\x06" + b"\0" * 18, "has no data.pkl"),
     ],

@@ -51,8 +51,16 @@ def test_unwritable_folder(squares, tmp_path, monkeypatch):
         build(str(squares), tmp_path / "new" / "bundle")
 
 
-def test_failed_rename_puts_the_old_bundle_back(tmp_path, monkeypatch):
-    """Between the two renames of a replacement the old bundle returns when the second fails."""
+@pytest.mark.parametrize(
+    ("moment", "raised", "expected"),
+    [
+        (2, OSError(errno.ENOSPC, "No space left on device"), StorageError),
+        (1.5, KeyboardInterrupt(), KeyboardInterrupt),
+        (2, KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_failed_rename_puts_the_old_bundle_back(tmp_path, monkeypatch, moment, raised, expected):
+    """Between the two renames of a replacement the old bundle returns, also at Ctrl-C."""
     old, new = tmp_path / "bundle", tmp_path / ".new"
     for folder, text in ((old, "old"), (new, "new")):
         folder.mkdir()
@@ -61,11 +69,13 @@ def test_failed_rename_puts_the_old_bundle_back(tmp_path, monkeypatch):
 
     def rename(source: object, target: object) -> None:
         calls.append(source)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        if len(calls) == moment:
+            raise raised
         real(source, target)  # type: ignore[arg-type]
+        if len(calls) == moment - 0.5:
+            raise raised
 
     monkeypatch.setattr(os, "rename", rename)
-    with pytest.raises(StorageError):
+    with pytest.raises(expected):
         pack.install(new, old)
     assert (old / "manifest.json").read_text() == "old"

@@ -11,6 +11,7 @@ import pytest
 
 from builder import build as build_module
 from builder.build import build
+from builder.cli import main
 from builder.options import BuildOptions
 from builder.prove import LIMIT, Parity, check, obstacle, parity, run_reference, torch_available
 from builder.reprove import prove
@@ -98,6 +99,24 @@ def test_proof_that_needs_what_is_absent(bundle, squares, monkeypatch):
     assert "not installed" in obstacle()
     with pytest.raises(UsageError, match=r"pip install outpost-edge\[reference\]"):
         prove(bundle, squares)
+
+
+@needs_torch
+def test_checkpoint_comes_from_the_registry(registry, frames, tmp_path, capsys):
+    """`prove BUNDLE` alone takes it from where the manifest says; a local file must be named."""
+    options = BuildOptions(reference_data=frames, prove="never")
+    where = str(tmp_path / "b")
+    build("models:/squares/2", tmp_path / "b", options, tracking_uri=registry.uri)
+    assert main(["prove", where, "--tracking-uri", registry.uri]) == 0
+    assert "equal to PyTorch" in capsys.readouterr().out
+    assert main(["prove", where, "--tracking-uri", "sqlite:///none.db"]) == 10
+
+
+@needs_torch
+def test_local_checkpoint_has_to_be_named(bundle, capsys):
+    """The manifest holds only its name."""
+    assert main(["prove", str(bundle.root)]) == 2
+    assert "name it with --checkpoint" in capsys.readouterr().err
 
 
 @needs_torch

@@ -39,6 +39,22 @@ def test_the_public_command_verifies_a_bundle(bundle, tmp_path, capsys):
     assert public_command(copy, signature, public).returncode != 0
 
 
+def test_engines_are_not_signed(bundle, tmp_path, capsys):
+    """A cache of engines may come, change and go; the signature still holds."""
+    copy, key = tmp_path / "squares-1", tmp_path / "model.pem"
+    shutil.copytree(bundle.root, copy)
+    engine = copy / "engines" / ("0" * 32) / "model.engine"
+    engine.parent.mkdir(parents=True)
+    engine.write_bytes(b"plan")
+    assert main(["sign", str(copy), "--key", str(key), "--make-key"]) == 0
+    given = copy, tmp_path / "squares-1.sig", tmp_path / "model.pem.pub"
+    assert public_command(*given).returncode == 0
+    engine.write_bytes(b"another plan")
+    assert public_command(*given).returncode == 0
+    shutil.rmtree(copy / "engines")
+    assert public_command(*given).returncode == 0
+
+
 def test_keys_that_do_not_fit(bundle, tmp_path, capsys):
     """No key, one that others may read, another kind, one that is there: a line each, exit 2."""
     sign = ["sign", str(bundle.root), "-o", str(tmp_path / "s"), "--key"]

@@ -190,6 +190,8 @@ def test_refusals(folder, tmp_path):
     (tmp_path / "none" / "a.png").write_bytes(b"")
     with pytest.raises(SourceError, match=r"none of its 1 images.*a\.png, is empty"):
         check(tmp_path / "none")
+    with pytest.raises(SourceError, match=r"no\.png: cannot be read \(No such file"):
+        check_dataset(folder, tmp_path / "no.png")
     with pytest.raises(SourceError, match=r"a\.png: is empty; give a PNG"):
         check_dataset(folder, tmp_path / "none" / "a.png")
     with pytest.raises(UsageError, match="outside the dataset"):

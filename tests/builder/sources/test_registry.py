@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from builder.sources import resolve
 from builder.sources.reference import parse_reference
 from builder.sources.registry import Registry, without_password
 from edge_agent.bundle import hash_file
-from edge_agent.errors import RegistryError
+from edge_agent.errors import RegistryError, StorageError
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,34 @@ def test_fetch(registry, squares, tmp_path, reference, version, taken):
     assert found.run.params == {"imgsz": "64"}
     assert found.run.metrics == {"metrics/mAP50B": 0.9}
     assert found.created.startswith("20") and found.created.endswith("Z")
+
+
+def test_version_that_is_a_whole_run(registry, squares, tmp_path):
+    """``runs:/<id>`` without a path, which mlflow itself refuses to list."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(registry.uri, registry.uri)
+    client.create_registered_model("whole")
+    client.create_model_version("whole", f"runs:/{registry.run_id}", registry.run_id)
+    found = resolve("models:/whole/1", downloads=tmp_path, tracking_uri=registry.uri)
+    client.delete_registered_model("whole")  # the registry is shared by this module's tests
+    assert found.sha256 == hash_file(squares)
+
+
+def test_full_disk_in_a_download_is_a_storage_error(registry, tmp_path, monkeypatch):
+    """mlflow wraps the disk's refusal in its own error; ours names the disk."""
+    from mlflow import artifacts
+    from mlflow.exceptions import MlflowException
+
+    def fail(**_: object) -> str:
+        try:
+            raise OSError(errno.ENOSPC, "No space left", str(tmp_path / "best.pt"))
+        except OSError as error:
+            raise MlflowException("Failed to download artifacts") from error
+
+    monkeypatch.setattr(artifacts, "download_artifacts", fail)
+    with pytest.raises(StorageError, match=r"best\.pt: the disk is full"):
+        resolve("models:/squares/1", downloads=tmp_path, tracking_uri=registry.uri)
 
 
 def test_two_candidates_are_named(registry, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from builder.sources import resolve
 from edge_agent.bundle import hash_file
-from edge_agent.errors import RegistryError
+from edge_agent.errors import UsageError
 
 
 def test_local_file(tmp_path):
@@ -24,5 +24,5 @@ def test_local_file(tmp_path):
 
 def test_missing_file(tmp_path):
     """The message says what a source can be."""
-    with pytest.raises(RegistryError, match=r"nothing\.pt: no such file.*models:/name@production"):
+    with pytest.raises(UsageError, match=r"nothing\.pt: no such file.*models:/name@production"):
         resolve(str(tmp_path / "nothing.pt"), downloads=tmp_path)
