@@ -85,7 +85,7 @@ setup(
     entry_points={
         "console_scripts": [
             "edge-agent=edge_agent.cli:main",
-            "edge-builder=builder.cli:main",
+            "edge-builder=builder.__main__:main",
             "registry-sync=registry_sync.cli:main",
         ]
     },

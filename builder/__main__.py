@@ -1,7 +1,17 @@
-"""``python -m builder`` is ``edge-builder``."""
+"""``python -m builder`` is ``edge-builder``, which begins here too."""
 
 import sys
 
-from builder.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command; Ctrl-C while Python still imports it is no traceback either."""
+    try:
+        from builder.cli import main as run
+    except KeyboardInterrupt:
+        print("edge-builder: interrupted", file=sys.stderr)
+        return 130
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -114,6 +114,8 @@ class Watcher:
         if self.memory.outages:
             return RegistryError.exit_code
         if self.memory.version and not self.memory.settled:
+            if not self.exit_code:  # an earlier run was the one that told why
+                self._event("build.waiting", version=self.memory.version, **self._waiting())
             return self.exit_code or 1
         return self.exit_code
 
@@ -194,10 +196,15 @@ class Watcher:
     def _postpone(self, version: int, reason: str, exit_code: int) -> None:
         self.exit_code = exit_code
         self._remember(rules.postponed(self.memory, _line(reason)))
-        self._event(
-            "build.postponed", version=version, attempt=self.memory.attempts, error=reason,
-            retry_in_s=round(max(0.0, self.memory.retry_at - self._clock())),
-        )  # fmt: skip
+        self._event("build.postponed", version=version, **{**self._waiting(), "error": reason})
+
+    def _waiting(self) -> dict[str, object]:
+        """What is known of a build that has to be tried again: attempt, reason, pause."""
+        return {
+            "attempt": self.memory.attempts,
+            "error": self.memory.reason,
+            "retry_in_s": round(max(0.0, self.memory.retry_at - self._clock())),
+        }
 
     def _settle(self, version: int, status: Status, tags: Mapping[str, str], reason: str) -> None:
         """Remember the outcome first, then tell the registry: a crash between loses nothing."""

@@ -74,6 +74,7 @@ def test_failed_build_is_tagged(line, tmp_path, capsys):
     assert [one["event"] for one in events(capsys.readouterr().out)][-1] == "build.failed"
     tags = line.get_model_version("squares", source.version).tags
     assert tags["outpost.status"] == "failed" and "not finite" in tags["outpost.error"]
+    assert tags["outpost.error"].startswith("best.pt: ")  # not the work folder, which is gone
     assert main([*WATCH, "--once"]) == 0
     assert main([*WATCH, "--once", "--retry"]) == 5
 
@@ -98,6 +99,9 @@ def test_classes_that_changed_are_told(line, tmp_path, capsys):
         (["models:/squares@line", "--repo", "nowhere"], 9, "nowhere"),
         (["models:/squares@line", "--keys", "nowhere"], 9, "releases.pem"),
         (["models:/squares@line", "--listen", "127.0.0.1:0"], 2, "--secret-file"),
+        (["models:/squares@line", "--reference-data", "nowhere"], 2, "not a folder"),
+        (["models:/squares@line", "--previous", "nowhere"], 4, "nowhere"),
+        (["models:/squares@line", "--labels", "nowhere"], 2, "not a folder of labels"),
         (["models:/squares@line", "--poll", "0"], 2, "--poll"),
         (["models:/squares@line", "--tracking-uri", "sqlite:///no.db", "--once"], 10, None),
     ],

@@ -201,5 +201,8 @@ def test_once(world):
     world.alias = 3
     world.build_errors[3] = [StorageError("full")]
     assert world.restart().run_once() == 8
+    world.events.clear()
+    assert world.restart().run_once() == 1  # still to be tried again, and says so
+    assert [(kind, facts["error"]) for kind, facts in world.events] == [("build.waiting", "full")]
     world.down_until = 1e9
     assert world.restart().run_once() == 10
