@@ -32,7 +32,7 @@ class Lost(NamedTuple):
 
 
 class Cells:
-    """The still part of the reference in cells of about `CELL_PX` reduced pixels.
+    """The still part of the reference in cells of `CELL_PX` reduced pixels; keeps a buffer.
 
     Args:
         mask: (h, w) uint8, not 0 where the reference stands still.
@@ -42,9 +42,11 @@ class Cells:
         self._mask = mask
         self.weights = _windows(mask)
         self._all = float(self.weights.sum())
-        height, width = self.weights.shape
-        self.shape = (max(1, round(height / CELL_PX)), max(1, round(width / CELL_PX)))
-        self._covered = self._mean(self.weights)
+        # Whole cells only: the room beyond the map's right and bottom stays 0.
+        self.shape: tuple[int, ...] = tuple(-(-side // CELL_PX) for side in self.weights.shape)
+        self._room = np.zeros([CELL_PX * side for side in self.shape], np.float32)
+        self._inner = self._room[: self.weights.shape[0], : self.weights.shape[1]]
+        self._covered = self._mean(np.ones_like(self.weights))
         self.used = self._covered >= _LEAST_WINDOWS
         self._divisor = np.where(self.used, self._covered, 1.0).astype(np.float32)
 
@@ -54,7 +56,7 @@ class Cells:
 
     def each(self, ssim_map: Floats) -> Floats:
         """The mean of each cell, (rows, columns); 1 where next to nothing stands still."""
-        means = self._mean(ssim_map * self.weights) / self._divisor
+        means = self._mean(ssim_map) / self._divisor
         return np.asarray(np.where(self.used, means, 1.0), np.float32)
 
     def seen(self, inside: Image) -> Cells:
@@ -80,8 +82,10 @@ class Cells:
         return Lost(share, float(xs.mean() + 0.5) / columns, float(ys.mean() + 0.5) / rows)
 
     def _mean(self, plane: Floats) -> Floats:
+        """The mean of each cell of what stands still in a map, 0 for the rest."""
+        np.multiply(plane, self.weights, out=self._inner)
         size = (self.shape[1], self.shape[0])
-        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+        return np.asarray(cv2.resize(self._room, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_agent.gate.regions import Cells, learn_cells
+from edge_agent.gate.regions import CELL_PX, Cells, learn_cells
 
 SHAPE = (90, 160)
 ALL = np.full(SHAPE, 255, np.uint8)
@@ -18,6 +18,17 @@ def test_the_mean_counts_windows_that_stand_still():
     ssim_map[:, 74:] = -1  # windows centred at column 77 and beyond reach column 80
     assert Cells(mask).ssim(ssim_map) == pytest.approx(1)
     assert Cells(ALL).ssim(ssim_map) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(90, 160), (120, 160), (7, 7), (45, 163)])
+def test_cells_are_the_means_of_their_windows(shape):
+    """Each equals NumPy's mean over its windows, the cut ones at the edges too."""
+    ssim_map = np.random.default_rng(0).random((shape[0] - 6, shape[1] - 6)).astype(np.float32)
+    cells = Cells(np.full(shape, 255, np.uint8))
+    each = cells.each(ssim_map)
+    for row, column in np.argwhere(cells.used):
+        part = ssim_map[row * CELL_PX : (row + 1) * CELL_PX, column * CELL_PX :][:, :CELL_PX]
+        assert each[row, column] == pytest.approx(part.mean(), abs=1e-5)
 
 
 def test_where_nothing_stands_still_everything_counts():
@@ -38,13 +49,12 @@ def test_cells_outside_are_not_lost():
 def test_the_largest_region_of_several():
     """Its share of the still part and its middle; corners that only touch are two regions."""
     cells = Cells(ALL)
-    rows, columns = cells.shape
     lost = np.zeros(cells.shape, np.bool_)
     lost[0, 0] = lost[1, 1] = True
-    lost[-3:, -4:] = True
+    lost[7:10, 14:18] = True
     found = cells.largest(lost)
-    assert found.share == pytest.approx(12 / (rows * columns), rel=0.05)
-    assert found.x > 0.85 and found.y > 0.8
+    assert found.share == pytest.approx(12 * CELL_PX**2 / (MAP[0] * MAP[1]), rel=0.01)
+    assert found.x == pytest.approx(16 / 20) and found.y == pytest.approx(8.5 / 11)
     assert cells.largest(np.zeros_like(lost)).share == 0
 
 
@@ -54,7 +64,7 @@ def test_a_moved_camera_is_not_blamed_for_what_it_does_not_see():
     inside[:, :40] = 0
     cells = Cells(ALL)
     part = cells.seen(inside)
-    assert not part.used[:, 0].any() and part.used[:, -1].all()
+    assert not part.used[:, 0].any() and part.used[:, -2].all()
     assert cells.seen(np.zeros_like(ALL)) is cells
 
 
