@@ -7,7 +7,6 @@ others add to the counters.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -95,7 +94,7 @@ def _output() -> Message:
     skew = SkewMonitor(None, Drift(1.0, None, 24.0, psi_max=0.25, profile_frames=300))
     every = dict.fromkeys(OUTPUT_FEATURES, 0.0)
     skew.verdict = SkewVerdict(every, every, frames=1)
-    camera = CameraWatch("", Layout(1), Rules(1.0, 0.0), None, Path(os.devnull, "none"))
+    camera = CameraWatch("", Layout(1), Rules(1.0, 0.0), None, Path("/proc/none"))
     watch = DriftWatch({"": camera}, skew, classes=1, confidence=0.25)
     said = judgement(selftest=True, provider_ok=True, drifted=False, withheld=False)
     return output_message("", ("",), report, watch, said)

@@ -267,9 +267,10 @@ def test_the_log_sink_writes_lines_and_empties_the_outbox(tmp_path):
 def test_sending_never_waits_for_the_broker(voice):
     """The frame loop's thread is free although the broker's port swallows everything."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
+        before = threading.active_count()  # other tests leave some
         one = voice(f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
         began = time.perf_counter()
         for number in range(50):
             one.telemetry.send([Message("up/detections/c", {"n": number}, durable=False)])
         assert time.perf_counter() - began < 0.5
-        assert threading.active_count() < 50
+        assert threading.active_count() < before + 10
