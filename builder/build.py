@@ -25,6 +25,7 @@ from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import looks_at
 from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.crew import in_order
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
@@ -133,7 +134,7 @@ class _Build:
         sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference), seen)
         self._write_profile(sightings, histograms)
         choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
-        shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
+        shots = list(in_order(lambda one: runner.shot(pictures.one(one.name)), choices))
         proof = self._prove(shots)
         if proof is not None:
             choices, shots = self._agreeing(runner, choices, shots)
@@ -261,11 +262,12 @@ class _Build:
     def _write_golden(self, runner: Runner, shots: Sequence[Shot]) -> None:
         least = self.manifest.decode.confidence / 2
         frames = []
-        for index, shot in enumerate(shots):
+        files = in_order(lambda shot: png(shot.image), shots)
+        for index, (shot, file) in enumerate(zip(shots, files, strict=True)):
             found, _ = runner.detections(shot.raw, shot.placement)
             rows = found[found[:, 4] > least] if not self.nonfinite else found[:0]
             frames.append(GoldenFrame(golden_frame(index), rows))
-            pack.put(self.root, frames[-1].file, png(shot.image))
+            pack.put(self.root, frames[-1].file, file)
         pack.put(self.root, GOLDEN_PATH, Golden(tuple(frames)).to_bytes())
         boxes = sum(int(np.count_nonzero(one.detections[:, 4] > 2 * least)) for one in frames)
         self.tell.say(f"golden set: {len(frames)} frames, {boxes} detections")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,7 +55,11 @@ class Detector:
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
         self.manifest = manifest
         self._backend = backend
-        self._letterbox = Letterbox(manifest.input)
+
+    @cached_property
+    def _letterbox(self) -> Letterbox:
+        """Made when `detect` is used: the agent's cameras bring their own."""
+        return self.letterbox()
 
     @classmethod
     def load(
@@ -164,11 +169,10 @@ class Detector:
         return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
 
     def warm_up(self, runs: int = 2) -> None:
-        """Run on a grey picture, so that the first real frame is not the slow one."""
-        spec = self.manifest.input
-        image = np.full((spec.height, spec.width, 3), spec.pad_value, np.uint8)
+        """Run the network on nothing, so that the first real frame is not the slow one."""
+        blank = np.zeros(contract(self.manifest).input_shape, np.float32)
         for _ in range(runs):
-            self.detect(image)
+            self.infer([blank])
 
     def close(self) -> None:
         """Let go of the model."""
