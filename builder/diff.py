@@ -183,7 +183,7 @@ def _saliency(first: Bundle, second: Bundle) -> Iterator[str]:
         words = [f"{name} {moved[name][0]:.0%} -> {moved[name][1]:.0%}" for name in worst]
         yield f"share on the object: {_some(words)}"
     if compared_with(b).get("digest") == a.digest:
-        like = [f"{name} {like_before(one, b)}" for name, one in new.items() if one.stability != 1]
+        like = [f"{name} {like_before(one)}" for name, one in new.items() if one.stability != 1]
         if like:
             yield f"looks like before (1: the same): {_some(like)}"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builder import sections
-from builder.sections import drift, left_out, like_before, looks, looks_head, tolerances
+from builder.sections import drift, left_out, looks_table, tolerances
 from edge_agent.bundle import Bundle, Manifest, Variant
 from edge_agent.console import table
 
@@ -99,12 +99,8 @@ def _drift(manifest: Manifest) -> str:
 
 def _looks(manifest: Manifest) -> str:
     """What the classes look at, those that changed most first."""
-    rows = looks(manifest)
-    cells = [
-        [one.name, one.objects, f"{one.on_object:.0%}", like_before(one, manifest)]
-        for one in rows[:_SHOWN]
-    ]
-    return table(looks_head(manifest), cells) + _more(len(rows)) if rows else ""
+    head, rows = looks_table(manifest)
+    return table(head, rows[:_SHOWN]) + _more(len(rows)) if rows else ""
 
 
 def _more(count: int) -> str:

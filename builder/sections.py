@@ -83,17 +83,20 @@ def compared_with(manifest: Manifest) -> Mapping[str, Any]:
     return table(table(manifest.document, "saliency"), "previous")
 
 
-def like_before(one: Looks, manifest: Manifest) -> str:
-    """A class's stability in a cell: the figure, `NEW`, or ``-`` without a version before."""
-    if one.stability is not None:
-        return f"{one.stability:.2f}"
-    return NEW if compared_with(manifest) else "-"
+def like_before(one: Looks) -> str:
+    """How like the version before a class is; `NEW` where that has no class of its name."""
+    return NEW if one.stability is None else f"{one.stability:.2f}"
 
 
-def looks_head(manifest: Manifest) -> tuple[str, ...]:
-    """The titles of the columns of `looks`."""
-    before = compared_with(manifest).get("version", "before")
-    return "class", "objects", "looks at the object", f"like version {before} (1: the same)"
+def looks_table(manifest: Manifest) -> tuple[list[str], list[list[str]]]:
+    """Titles and cells of `looks`; the comparison only where there was one."""
+    before = compared_with(manifest)
+    rows = [[one.name, f"{one.objects}", f"{one.on_object:.0%}", like_before(one)]
+            for one in looks(manifest)]  # fmt: skip
+    head = ["class", "objects", "looks at the object"]
+    if not before:
+        return head, [row[:-1] for row in rows]
+    return [*head, f"like version {before.get('version', '?')} (1: the same)"], rows
 
 
 def table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from builder.inspect import facts, frames_of, human
 from builder.page.charts import profile_charts
 from builder.page.pictures import class_chips, golden_figures
-from builder.page.proof import drift_table, left_out_table, looks_table, variants
+from builder.page.proof import drift_table, left_out_table, looks_section, variants
 from builder.page.tables import number, pairs, section, table
 from builder.sections import tolerances
 from edge_agent.bundle import Bundle
@@ -47,7 +47,7 @@ def render_page(bundle: Bundle) -> str:
         section("What it is", pairs(facts(bundle))),
         section("Where it comes from", *_origin(manifest.source)),
         _profile(bundle),
-        section("What it looks at", looks_table(manifest)),
+        section("What it looks at", looks_section(manifest)),
         section("Files", _files(bundle)),
     ]
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.inspect import figure, human, reference_text
 from builder.page.tables import table
-from builder.sections import STABLE, drift, left_out, like_before, looks, looks_head
+from builder.sections import STABLE, drift, left_out, looks_table
 from edge_agent.bundle import Bundle, Manifest
 
 _OPEN = 12
@@ -63,15 +63,12 @@ def drift_table(bundle: Bundle) -> str:
     )
 
 
-def looks_table(manifest: Manifest) -> str:
+def looks_section(manifest: Manifest) -> str:
     """What each class looks at, those that changed most first."""
-    rows = [
-        [one.name, str(one.objects), f"{one.on_object:.0%}", like_before(one, manifest)]
-        for one in looks(manifest)
-    ]
+    head, rows = looks_table(manifest)
     words = (
         '<p class="soft">By occlusion: grey squares over golden frames, and how much of the score'
         " that is lost lies on the object. Likeness is the correlation of both versions' maps, 1"
         f" for the same; below {STABLE:g} look at the pictures.</p>"
     )
-    return words + table(looks_head(manifest), rows) if rows else ""
+    return words + table(head, rows) if rows else ""

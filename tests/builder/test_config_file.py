@@ -25,7 +25,7 @@ def test_options(tmp_path):
     found = read(
         tmp_path,
         'imgsz = 320\nreference-data = "images"\nmodel-version = 3\nprove = "never"\n'
-        "allow-nonfinite = true\n[limits.fp16]\nmap_loss = 0.1\n",
+        "allow-nonfinite = true\ngolden-frames = 40\n[limits.fp16]\nmap_loss = 0.1\n",
     )
     assert found == {
         "imgsz": "320",
@@ -33,6 +33,7 @@ def test_options(tmp_path):
         "model_version": 3,
         "prove": "never",
         "allow_nonfinite": True,
+        "golden_frames": 40,
     }
     assert read(tmp_path, 'imgsz = "384x640"\nreference-image = "/r.png"\n') == {
         "imgsz": "384x640",
@@ -47,6 +48,8 @@ def test_options(tmp_path):
         ("imgsz = 1.5", "imgsz: should be a text"),
         ('model-version = "3"', "model-version: should be a whole number"),
         ("model-version = 0", "below the least"),
+        ("golden-frames = 0", "golden-frames: 0 is below the least"),
+        ("golden-frames = 501", "golden-frames: 501 is above the most"),
         ('prove = "often"', "is not one of auto, require, never"),
         ("allow-nonfinite = 1", "should be true or false"),
         ("json = true", "json: is not a known key"),
