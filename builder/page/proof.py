@@ -35,7 +35,14 @@ def variants(bundle: Bundle) -> str:
         for one in manifest.variants
     ]
     return table(
-        ["variant", "size", "opset", "raw output", *(name for name, _ in extra.values())], rows
+        [
+            "variant",
+            "size",
+            "opset",
+            "raw output, largest differences",
+            *(name for name, _ in extra.values()),
+        ],
+        rows,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from builder.cli import cli
 from builder.config_file import read_options
+from edge_agent.bundle import Bundle
 from edge_agent.errors import ConfigError
 
 BUILD = cli.commands["build"].params
@@ -77,10 +78,14 @@ def test_command_line_goes_first(squares, frames, tmp_path, capsys):
 
     config = tmp_path / "build.toml"
     config.write_text(f'reference-data = "{frames}"\nprove = "never"\nname = "file"\n'
-                      f'output = "{tmp_path / "b"}"\n')  # fmt: skip
+                      f'output = "{tmp_path / "b"}"\ngolden-frames = 5\n')  # fmt: skip
     call = ["build", str(squares), "--config", str(config)]
     assert main([*call, "--name", "line"]) == 0
     assert "line 1, digest" in capsys.readouterr().out
+    assert Bundle.open(tmp_path / "b").manifest.golden.frames == 5
+    assert main([*call, "--golden-frames", "2"]) == 0
+    assert Bundle.open(tmp_path / "b").manifest.golden.frames == 2
+    assert main([*call, "--golden-frames", "0"]) == 2
     config.write_text("nmae = 1\n")
     assert main(call) == 3
     assert 'did you mean "name"' in capsys.readouterr().err
