@@ -58,10 +58,7 @@ def say(
     judgement = Judgement(key, verdict, name, _box(box), actual, by, time.time())
     with _opened(config.layout.feedback) as store:
         taken = take(store, judgement, config.captures)
-    if taken.detected is None:
-        echo(f"kept; what was detected in {key} is not known (yet), the report looks again")
-    else:
-        echo(f"kept; the device reported {taken.detected.words()} in {key}")
+    echo(taken.words())
 
 
 def bring(
@@ -89,7 +86,7 @@ def bring(
             f" {done.strangers[0]}; --captures names the folder that they were exported from"
         )
     if done.repeated:
-        warn(f"left out: {plural(done.repeated, 'picture')} that are there twice, with the same boxes")
+        warn(f"left out: {plural(done.repeated, 'picture')} that are there twice")
     if done.unjudged:
         warn(f"left out: {plural(done.unjudged, 'picture')} that the model never judged")
     echo(f"took the labels of {plural(done.frames, 'frame')} ({plural(done.boxes, 'object')})")

@@ -67,10 +67,7 @@ def _figures(figures: Figures) -> Iterator[str]:
     yield ""
     matrix = table(
         ("", *map(_short, figures.names)),
-        [
-            (_short(name), *row)
-            for name, row in zip(figures.names, figures.confusion, strict=True)
-        ],
+        [(_short(name), *row) for name, row in zip(figures.names, figures.confusion, strict=True)],
     )
     if max(map(len, matrix.splitlines())) <= TABLE_COLUMNS:
         yield "What is there (rows), and what was reported (columns):"
@@ -83,10 +80,8 @@ def _figures(figures: Figures) -> Iterator[str]:
 
 
 def _footnotes(evidence: Evidence, cameras: list[str]) -> Iterator[str]:
-    yield (
-        "Precision and recall with 95 % intervals (Wilson). Frames of a camera that are near in time"
-    )
-    yield "count as less than one look each, by how long its pictures resemble each other:"
+    yield "Precision and recall with 95 % intervals (Wilson). Frames of a camera that are near in"
+    yield "time count as less than one look each, by how long its pictures resemble each other:"
     known = evidence.independent_s
     for camera in cameras:
         seconds = known.get(camera)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from edge_agent.feedback.join import Pair
@@ -173,14 +174,13 @@ class Report(Figures):
 def count(pairs: Sequence[Pair], evidence: Evidence | None = None) -> Report:
     """Count pairs."""
     evidence = evidence or Evidence()
-    slices = [
+    slices = tuple(
         SliceFigures(dimension=dimension, name=name, **_figures(part, evidence.independent_s))
         for dimension in DIMENSIONS
-        for name, part in _grouped(pairs, lambda pair, by=dimension: pair.slice(by)).items()
-    ]
-    return Report(
-        evidence=evidence, slices=tuple(slices), **_figures(pairs, evidence.independent_s)
+        for name, part in _grouped(pairs, partial(Pair.slice, dimension=dimension)).items()
     )
+    whole = _figures(pairs, evidence.independent_s)
+    return Report(evidence=evidence, slices=slices, **whole)
 
 
 def _figures(pairs: Sequence[Pair], independent_s: Independent) -> dict[str, Any]:
@@ -206,9 +206,7 @@ def _figures(pairs: Sequence[Pair], independent_s: Independent) -> dict[str, Any
     }
 
 
-def _grouped(
-    pairs: Iterable[Pair], by: Callable[[Pair], str | None]
-) -> dict[str, list[Pair]]:
+def _grouped(pairs: Iterable[Pair], by: Callable[[Pair], str | None]) -> dict[str, list[Pair]]:
     """Pairs by a name, in its order; those without one are left out."""
     groups: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:

@@ -1,8 +1,8 @@
 """One SQLite file: what inspectors said, true boxes, and the last frames' detections.
 
-What people said is never dropped, and the newest counts; the ring of recent frames is bounded in bytes and goes oldest
-first. The frame of a judgement is copied beside it as soon as it is found, so the ring may turn.
-Written with ``synchronous=FULL``: what was taken survives SIGKILL and power cuts. The agent and
+What people said is never dropped, and the newest counts; the ring of recent frames is bounded in
+bytes and goes oldest first. The frame of a judgement is copied beside it as soon as it is found, so
+the ring may turn. Written with ``synchronous=FULL``: what was taken survives SIGKILL and power cuts. The agent and
 commands share the file.
 """
 

@@ -28,6 +28,13 @@ class Taken:
     judgement: Judgement
     detected: Detected | None
 
+    def words(self) -> str:
+        """One sentence for whoever said it."""
+        frame = self.judgement.frame
+        if self.detected is None:
+            return f"kept; what was detected in {frame} is not known (yet), the report looks again"
+        return f"kept; the device reported {self.detected.words()} in {frame}"
+
 
 def take(
     store: Store,

@@ -1,7 +1,8 @@
 """How many independent looks the looks at one line are worth. Pure.
 
-Frames of a camera that follow each other show the same part in the same light, so verdicts about them
-agree more often than chance would have it, and an interval that counts each of them is too short.
+Frames of a camera that follow each other show the same part in the same light, so verdicts about
+them agree more often than chance would have it, and an interval that counts each of them is too
+short.
 """
 
 from __future__ import annotations

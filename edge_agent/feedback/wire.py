@@ -1,4 +1,4 @@
-"""A verdict as a document: what MQTT and the page take (`edge_agent/schemas/command.schema.json`)."""
+"""A verdict as a document, as MQTT and the page take it (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from edge_agent.errors import UsageError
 from edge_agent.feedback.frames import FRAME_PATTERN, FrameKey
 from edge_agent.feedback.judgement import VERDICTS, Judgement
 
-NAME_MOST = 128
-BY_PATTERN = r"[^\x00-\x1f\x7f]{0,64}"
+_LETTER = r"[^\x00-\x1f\x7f\ud800-\udfff]"  # a lone surrogate is no text that can be kept
+NAME_PATTERN = _LETTER + "{0,128}"
+BY_PATTERN = _LETTER + "{0,64}"
 
 
 def read_judgement(fields: Fields, at: float) -> Judgement | None:
@@ -24,7 +25,7 @@ def read_judgement(fields: Fields, at: float) -> Judgement | None:
     before = len(fields.faults)
     frame = fields.text("frame", pattern=FRAME_PATTERN)
     verdict = fields.text("verdict", choices=VERDICTS)
-    name, actual = (fields.text(key, "", most=NAME_MOST) for key in ("class", "actual"))
+    name, actual = (fields.text(key, "", pattern=NAME_PATTERN) for key in ("class", "actual"))
     box = fields.numbers("box", ()) if fields.has("box") else None
     by = fields.text("by", "", pattern=BY_PATTERN)
     if box is not None and len(box) != 4:
