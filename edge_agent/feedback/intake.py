@@ -8,10 +8,11 @@ they were told last, also before this agent started.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ LOOK_S = 5.0
 WAITING_MOST = 64
 CAPTURES_S = 60.0
 """Least time between two looks at the captures for frames that are not known."""
+AGAIN_S = (6.0, 12.0, CAPTURES_S)
+"""When frames that are not known are looked for again: the ring is written every five seconds."""
 log = logging.getLogger(__name__)
 
 _Word = tuple[Judgement, Detected | None, "Future[Taken]"]
@@ -68,7 +71,8 @@ class Intake:
         self._last: dict[tuple[Any, ...], Message] = {}
         self._told: Mark | None = None
         self._noted = True
-        self._owed = False
+        self._again: Iterator[float] = iter(())
+        self._again_at = math.inf
         self._captures_at = float("-inf")
         self._complained = ""
         self._thread = threading.Thread(target=self._work, name="feedback intake", daemon=True)
@@ -158,15 +162,17 @@ class Intake:
         mark = store.mark()
         if self._told is None:
             self._told = store.told()
-        if mark == self._told and not (self._owed and self._clock() >= self._captures_at):
+        if mark == self._told and self._clock() < self._again_at:
             # One look later, so that a power cut tells twice rather than not at all.
-            if not self._noted:
+            if not self._noted and math.isinf(self._again_at):
                 store.note_told(mark)
                 self._noted = True
             return
-        folder = self._folder()
-        pairs, evidence = gather(store, folder, self._times())
-        self._owed = folder is None and evidence.unjoined > 0
+        if mark != self._told:
+            self._again = iter(AGAIN_S)
+        pairs, evidence = gather(store, self._folder(), self._times())
+        after_s = next(self._again, math.inf) if evidence.unjoined else math.inf
+        self._again_at = self._clock() + after_s
         for message, version in performance(pairs, evidence):
             payload = message.payload
             key = (payload["model"], version, payload["dimension"], payload["slice"])

@@ -2,8 +2,8 @@
 
 What people said is never dropped, and the newest counts; the ring of recent frames is bounded in
 bytes and goes oldest first. The frame of a judgement is copied beside it as soon as it is found, so
-the ring may turn. Written with ``synchronous=FULL``: what was taken survives SIGKILL and power cuts. The agent and
-commands share the file.
+the ring may turn. Written with ``synchronous=FULL``: what was taken survives SIGKILL and power
+cuts. The agent and commands share the file.
 """
 
 from __future__ import annotations
