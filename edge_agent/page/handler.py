@@ -93,7 +93,7 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take a document, refuse it, or say that it is our fault."""
-        if urlsplit(self.path).path not in self._posts:
+        if self._path() not in self._posts:
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
         else:
             self._do(self._take)
@@ -127,7 +127,14 @@ class PageHandler(BaseHTTPRequestHandler):
         if len(body) < size:
             return Answer.refusal(HTTPStatus.BAD_REQUEST, "the document ends too early")
         self.close_connection = False
-        return self._posts[urlsplit(self.path).path](body)
+        return self._posts[self._path()](body)
+
+    def _path(self) -> str:
+        """The path that is asked for; "" when it is no address."""
+        try:
+            return urlsplit(self.path).path
+        except ValueError:
+            return ""
 
     def _not_ours(self) -> Answer | None:
         """The refusal of somebody without the token, or of a page elsewhere."""
