@@ -21,6 +21,7 @@ from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Reference
 from edge_agent.gate.view import reduce
 from edge_agent.page.answer import NOTHING_NEW, Answer
+from edge_agent.page.shown import Shown
 from edge_agent.page.state import judged
 from edge_agent.page.watch import CameraWatch, Look
 from edge_agent.sources.folder import read_picture
@@ -53,11 +54,19 @@ class Pictures:
         width: pixels, to which pictures are reduced.
         gate_width: of the input check, for the SSIM map.
         closing: set when the server ends, so that nobody waits for a frame.
+        shown: keeps some of what was shown, for inspectors.
     """
 
     def __init__(
-        self, watch: CameraWatch, *, width: int, gate_width: int, closing: threading.Event
+        self,
+        watch: CameraWatch,
+        *,
+        width: int,
+        gate_width: int,
+        closing: threading.Event,
+        shown: Shown,
     ) -> None:
+        self._shown = shown
         self._watch = watch
         self._width = width
         self._gate_width = gate_width
@@ -134,9 +143,11 @@ class Pictures:
         self._known = (release.digest, name)
 
     def _encode(self, look: Look) -> _Encoded:
-        document = {**judged(look), "boxes": boxes(look)}
+        marked = boxes(look)
+        document = {**judged(look), "boxes": marked}
         picture = fit(look.frame.image, self._width)
         answer = _jpeg(picture, {FRAME_HEADER: json.dumps(document, separators=(",", ":"))})
+        self._shown.keep(look, marked, answer.body)
         return _Encoded(look.number, look.at, answer)
 
 

@@ -13,6 +13,7 @@ from edge_agent.detection.decode import above
 from edge_agent.gate import Reference
 from edge_agent.gate.view import reduce
 from edge_agent.page.pictures import FRAME_HEADER, Pictures, fit, paint
+from edge_agent.page.shown import Shown
 from edge_agent.page.watch import Watch
 from tests.bundles import HEIGHT, WIDTH, background, dirty, frame, make_bundle
 
@@ -32,8 +33,13 @@ def closing():
 
 
 @pytest.fixture
-def pictures(watch, closing):
-    return Pictures(watch.cameras["top"], width=960, gate_width=160, closing=closing)
+def shown(watch):
+    return Shown("b00c", lambda: watch.now)
+
+
+@pytest.fixture
+def pictures(watch, closing, shown):
+    return Pictures(watch.cameras["top"], width=960, gate_width=160, closing=closing, shown=shown)
 
 
 def test_the_live_picture_has_its_boxes_with_it(watch, pictures, see, loaded):
