@@ -81,7 +81,12 @@ def cli() -> None:
     callback=apply_config,
     help="TOML with these options, and what a variant may lose: docs/formats.md.",
 )
-@click.option("--strict", is_flag=True, help="Fail when a precision that is named does not pass.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail when a named precision does not pass or an engine cannot be compiled, instead of"
+    " leaving it out.",
+)
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
 @click.option("--previous", type=_PATH, help="Bundle of the version before, to compare that with.")
 @click.option(
@@ -164,6 +169,7 @@ def _built(built: Built) -> dict[str, Any]:
         "variants": [one.id for one in manifest.variants],
         "left_out": built.outcome.left_out,
         "golden": [{"image": one.name, "why": one.why} for one in built.golden],
+        **built.engines,
         "warnings": built.warnings,
     }
 

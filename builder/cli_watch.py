@@ -95,11 +95,12 @@ def _watch(
     retry: bool,
     as_json: bool,
 ) -> int:
+    from builder.preflight import check_options
     from builder.progress import Terminal
     from builder.sources.reference import parse_reference
     from builder.terminate import tidy_when_terminated
     from builder.watch.memory import alone
-    from builder.watch.real import EventLines, MlflowPort, Workshop, check_keys, check_options
+    from builder.watch.real import EventLines, MlflowPort, Workshop, check_keys
     from builder.watch.watcher import Plan, Watcher
     from edge_agent.errors import UsageError
     from edge_agent.release.keys import default_keys
@@ -109,7 +110,7 @@ def _watch(
         raise UsageError(f"{source}: a version never moves; watch an alias or a stage")
     keys = keys or default_keys(repo)
     check_keys(repo, keys)
-    check_options(options)
+    check_options(options, source)
     folder = (work or repo.absolute().parent / "watch") / _slug(str(reference))
     with tidy_when_terminated(), alone(folder / "memory.json"):
         workshop = Workshop(
