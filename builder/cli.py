@@ -45,8 +45,8 @@ _TRACKING = click.option(
 def cli() -> None:
     """Turn a promoted YOLOv5 model into a signed bundle for devices.
 
-    Exit codes: 2 wrong call, 4 bundle, 5 model or checkpoint, 6 images, 8 disk, 9 release
-    repository, 10 MLflow registry, 130 Ctrl-C.
+    Exit codes: 2 wrong call, 3 --config file, 4 bundle, 5 model, checkpoint or engine, 6 images
+    or labels, 8 disk, 9 release repository, 10 MLflow registry, 130 Ctrl-C.
     """
 
 
@@ -88,7 +88,11 @@ def cli() -> None:
     " leaving it out.",
 )
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
-@click.option("--previous", type=_PATH, help="Bundle of the version before, to compare that with.")
+@click.option(
+    "--previous",
+    type=_PATH,
+    help="Bundle of the version before: does each class look at the same? Implies --saliency.",
+)
 @click.option(
     "--exporter",
     type=click.Choice(["own", "ultralytics"]),
@@ -122,7 +126,7 @@ def build(
     """Build the bundle of SOURCE.
 
     SOURCE is models:/NAME@ALIAS, models:/NAME/3, models:/NAME/Production, runs:/ID/PATH, a .pt or
-    an .onnx file.
+    an .onnx file. All options are checked before it is fetched.
     """
     from builder.build import build as build_bundle
     from builder.progress import Terminal

@@ -116,6 +116,12 @@ def test_wrong_calls(line, capsys, arguments, code, message):
     assert message is None or message in output.err.splitlines()[-1]
 
 
+def test_no_engines_are_offered(capsys):
+    """They would be thrown away with the bundle that was published."""
+    assert main(["watch", "models:/squares@line", "--repo", "repo", "--engine", "trt-rtx"]) == 2
+    assert "--engine" in capsys.readouterr().err
+
+
 def test_service_ends_on_sigterm(line, tmp_path):
     """The loop looks and waits; systemd's stop ends it in order, and another may begin."""
     watch = ["watch", "models:/squares@nobody", "--repo", "repo", "--json"]
