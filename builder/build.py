@@ -10,8 +10,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from builder.checkpoint import Checkpoint, read_checkpoint
 from builder.crew import in_order
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
+from builder.few import few_for_golden, few_for_profile
 from builder.finite import nonfinite_weights
-from builder.golden import Choice, Gaps, choose_frames, gaps
+from builder.golden import LEAST, Choice, Gaps, choose_frames, gaps
 from builder.graph import write_onnx
 from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
@@ -43,6 +43,7 @@ from builder.paths import (
     REFERENCE_PATH,
     golden_frame,
 )
+from builder.preflight import check_name, check_options
 from builder.progress import Progress, Remembering, Silent
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.provenance import data_facts
@@ -50,7 +51,8 @@ from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
 from builder.variants import Outcome, Scene, make_variants
-from edge_agent.bundle import NAME_PATTERN, Bundle, Manifest
+from edge_agent.bundle import Bundle, Manifest
+from edge_agent.checked import plural
 from edge_agent.detection.golden import Golden, GoldenFrame, compare
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import ModelError, UsageError
@@ -69,6 +71,7 @@ class Built:
     golden: list[Choice]
     warnings: list[str]
     outcome: Outcome
+    engines: Mapping[str, Sequence[Mapping[str, object]]]
 
 
 def build(
@@ -92,16 +95,32 @@ def build(
         OutpostError: one line for a person, by kind (edge_agent.errors).
     """
     options = options or BuildOptions()
+    check_options(options, source, output)
     tell = Remembering(progress or Silent())
     with pack.workspace(output) as work:
         version = resolve(source, downloads=work / "downloads", tracking_uri=tracking_uri)
         tell.say(f"{version.uri}: taking {version.choice}")
         built = _Build(work / "bundle", version, options, tell)
         proof, choices, outcome = built.run()
-        if options.engine is not None:  # not part of the bundle, but there with it in one step
-            compile_variants(Bundle.open(built.root), options.engine, tell)
+        engines = _engines(built.root, options, tell)
         bundle = pack.install(built.root, output)
-    return Built(bundle, version, proof, choices, tell.warnings, outcome)
+    return Built(bundle, version, proof, choices, tell.warnings, outcome, engines)
+
+
+def _engines(
+    root: Path, options: BuildOptions, tell: Progress
+) -> Mapping[str, Sequence[Mapping[str, object]]]:
+    """Engines beside the bundle: no part of it, but there with it in one step.
+
+    Raises:
+        ModelError: ``strict``, and one of them cannot be compiled.
+    """
+    if options.engine is None:
+        return {}
+    engines = compile_variants(Bundle.open(root), options.engine, tell)
+    if options.strict and engines.failed:
+        raise ModelError(f"--strict: {engines.reasons()}")
+    return engines.document()
 
 
 class _Build:
@@ -124,7 +143,7 @@ class _Build:
 
     def run(self) -> tuple[Parity | None, list[Choice], Outcome]:
         """Every step after the reading, in order."""
-        _check_name(self.manifest.name)
+        check_name(self.manifest.name)
         reference = self._reference()
         pictures = self._pictures()
         self._draw()
@@ -207,7 +226,9 @@ class _Build:
         if data is None:
             return
         pack.put(self.root, PROFILE_PATH, Profile(histograms, data.name).to_bytes())
-        self.tell.say(f"profile: {histograms.frames} images of {data}")
+        self.tell.say(f"profile: {plural(histograms.frames, 'image')} of {data}")
+        if few := few_for_profile(histograms.frames):
+            self.tell.warn(few)
 
     def _tell_gaps(self, missing: Gaps) -> None:
         """Which classes devices will not be asked to reproduce, and what helps."""
@@ -226,6 +247,8 @@ class _Build:
     ) -> tuple[Parity | None, list[Choice], list[Shot]]:
         """Choose the frames, prove the graph on them, and write down what a device must find."""
         classes = self.manifest.classes
+        if few := few_for_golden(len(sightings), self.options.golden_frames or LEAST):
+            self.tell.warn(few)
         choices = choose_frames(sightings, classes, self.options.golden_frames)
         shots = list(in_order(lambda one: runner.shot(pictures.one(one.name)), choices))
         proof = self._prove(shots)
@@ -297,8 +320,7 @@ class _Build:
     def _labels(self, pictures: Folder | Synthetic) -> Labels | None:
         if self.options.labels is None:
             return None
-        if isinstance(pictures, Synthetic):
-            raise UsageError("--labels are of the reference images; give --reference-data too")
+        assert isinstance(pictures, Folder)  # see builder.preflight
         names = [path.relative_to(pictures.root).as_posix() for path in pictures.paths]
         labels = read_labels(self.options.labels, names, len(self.manifest.classes))
         if labels.missing:
@@ -356,11 +378,3 @@ def _read(path: Path) -> Checkpoint:
 def _listed(names: Sequence[str], most: int = 6) -> str:
     more = f" and {len(names) - most} more classes" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _check_name(name: str) -> None:
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise UsageError(
-            f"model name {name!r} cannot be a file name; give one with --name (letters, digits,"
-            " dot, underscore, dash)"
-        )

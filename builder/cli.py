@@ -45,8 +45,8 @@ _TRACKING = click.option(
 def cli() -> None:
     """Turn a promoted YOLOv5 model into a signed bundle for devices.
 
-    Exit codes: 2 wrong call, 4 bundle, 5 model or checkpoint, 6 images, 8 disk, 9 release
-    repository, 10 MLflow registry, 130 Ctrl-C.
+    Exit codes: 2 wrong call, 3 --config file, 4 bundle, 5 model, checkpoint or engine, 6 images
+    or labels, 8 disk, 9 release repository, 10 MLflow registry, 130 Ctrl-C.
     """
 
 
@@ -81,12 +81,18 @@ def cli() -> None:
     callback=apply_config,
     help="TOML with these options, and what a variant may lose: docs/formats.md.",
 )
-@click.option("--strict", is_flag=True, help="Fail when a precision that is named does not pass.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail when a named precision does not pass or an engine cannot be compiled, instead of"
+    " leaving it out.",
+)
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
 @click.option(
     "--previous",
     type=_PATH,
-    help="Bundle of the version before, to compare that with [watch: the release before].",
+    help="Bundle of the version before, to compare that with [watch: the release before]; implies"
+    " --saliency.",
 )
 @click.option(
     "--golden-frames",
@@ -126,7 +132,7 @@ def build(
     """Build the bundle of SOURCE.
 
     SOURCE is models:/NAME@ALIAS, models:/NAME/3, models:/NAME/Production, runs:/ID/PATH, a .pt or
-    an .onnx file.
+    an .onnx file. All options are checked before it is fetched.
     """
     from builder.build import build as build_bundle
     from builder.progress import Terminal
@@ -173,6 +179,7 @@ def _built(built: Built) -> dict[str, Any]:
         "variants": [one.id for one in manifest.variants],
         "left_out": built.outcome.left_out,
         "golden": [{"image": one.name, "why": one.why} for one in built.golden],
+        **built.engines,
         "warnings": built.warnings,
     }
 

@@ -36,18 +36,25 @@ def compile_command(
     memory_mb: int,
     as_json: bool,
 ) -> None:
-    """Compile the variants of BUNDLE into its engines folder, which is no part of it."""
-    from builder.engines import compile_variants, engine_options, shown
+    """Compile the variants of BUNDLE into its engines folder, which is no part of it.
+
+    All are tried; ends with exit code 5 when one of them cannot be compiled, and keeps the others.
+    """
+    from builder.engines import compile_variants, engine_options
     from builder.progress import Terminal
     from edge_agent.bundle import Bundle
+    from edge_agent.checked import plural
+    from edge_agent.errors import ModelError
 
     opened = Bundle.open(bundle)
     opened.verify()
     options = engine_options(engine, compute_capability)
     assert options is not None
     options = replace(options, workspace_mb=workspace_mb, memory_mb=memory_mb, variants=variant)
-    made = compile_variants(opened, options, Terminal())
+    engines = compile_variants(opened, options, Terminal())
     if as_json:
-        print(json.dumps({"bundle": str(bundle), "engines": shown(made, opened.root)}, indent=2))
+        print(json.dumps({"bundle": str(bundle), **engines.document()}, indent=2))
     else:
-        print(f"{bundle}: {len(made)} engines in {opened.root / 'engines'}")
+        print(f"{bundle}: {plural(len(engines.made), 'engine')} in {opened.root / 'engines'}")
+    if engines.failed:
+        raise ModelError(f"{bundle}: {engines.reasons()}")

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from builder.watch import Watcher
 
 _PATH = click.Path(path_type=Path)
-_NOT_INHERITED = ("source", "output", "as_json", "model_version", "tracking_uri")
+_OWN = ("source", "output", "as_json", "model_version", "tracking_uri")
+_OF_NO_USE = ("engine", "compute_capability")
+"""Engines are not published, and the bundle is gone once that is."""
 
 
 def watch_command(build: click.Command, options: Callable[..., BuildOptions]) -> click.Command:
@@ -23,13 +25,12 @@ def watch_command(build: click.Command, options: Callable[..., BuildOptions]) ->
         build: the command of that name.
         options: turns its parameters into options of a build.
     """
-    inherited = [one for one in build.params if one.name not in _NOT_INHERITED]
+    inherited = [one for one in build.params if one.name not in (*_OWN, *_OF_NO_USE)]
     names = {one.name for one in inherited}
 
     def run(**given: Any) -> None:
-        build_options = options(
-            model_version=None, **{name: given.pop(name) for name in list(given) if name in names}
-        )
+        taken = {name: given.pop(name) for name in list(given) if name in names}
+        build_options = options(model_version=None, **dict.fromkeys(_OF_NO_USE), **taken)
         code = _watch(build_options, **given)
         if code:
             click.get_current_context().exit(code)
@@ -95,11 +96,12 @@ def _watch(
     retry: bool,
     as_json: bool,
 ) -> int:
+    from builder.preflight import check_options
     from builder.progress import Terminal
     from builder.sources.reference import parse_reference
     from builder.terminate import tidy_when_terminated
     from builder.watch.memory import alone
-    from builder.watch.real import EventLines, MlflowPort, Workshop, check_keys, check_options
+    from builder.watch.real import EventLines, MlflowPort, Workshop, check_keys
     from builder.watch.watcher import Plan, Watcher
     from edge_agent.errors import UsageError
     from edge_agent.release.keys import default_keys
@@ -109,7 +111,7 @@ def _watch(
         raise UsageError(f"{source}: a version never moves; watch an alias or a stage")
     keys = keys or default_keys(repo)
     check_keys(repo, keys)
-    check_options(options)
+    check_options(options, source)
     folder = (work or repo.absolute().parent / "watch") / _slug(str(reference))
     with tidy_when_terminated(), alone(folder / "memory.json"):
         workshop = Workshop(

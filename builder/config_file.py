@@ -79,10 +79,10 @@ def _value(fields: Fields, key: str, option: click.Option, folder: Path) -> Any:
         return fields.boolean(key)
     if isinstance(kind, click.Choice):
         return fields.text(key, choices=[str(choice) for choice in kind.choices])
+    span = {"least": getattr(kind, "min", None), "most": getattr(kind, "max", None)}
     if isinstance(kind, (click.IntRange, type(click.INT))):
-        least, most = (getattr(kind, name, None) for name in ("min", "max"))
-        return fields.integer(key, least=least, most=most)
+        return fields.integer(key, **span)
     if isinstance(kind, type(click.FLOAT)):
-        return fields.number(key)
+        return fields.number(key, **span)
     text = fields.text(key)
     return folder / text if isinstance(kind, click.Path) else text

@@ -9,6 +9,7 @@ from typing import Literal
 
 from builder.engines import EngineOptions
 from edge_agent.bundle import PRECISIONS, DecodeSpec, InputSpec, Tolerance
+from edge_agent.checked import nearest
 from edge_agent.errors import UsageError
 
 Prove = Literal["auto", "require", "never"]
@@ -37,7 +38,7 @@ class BuildOptions:
         precisions: beside fp32, which is always there; ``auto`` keeps what passes.
         labels: folder of YOLO label files for the reference data.
         limits: TOML file with what a variant may lose; None takes the defaults.
-        strict: fail when a precision that was named does not pass.
+        strict: fail when a precision that was named does not pass, or an engine cannot be built.
         saliency: measure what the model looks at; implied by ``previous``.
         previous: bundle of the version before, to compare that with.
         golden_frames: in the golden set; None takes what the classes need (`builder.golden`).
@@ -87,7 +88,8 @@ def parse_precisions(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     known = (*PRECISIONS, "auto")
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"precision {unknown[0]!r}: there are {', '.join(known)}")
+        hint = nearest(unknown[0], known)
+        raise UsageError(f"--precision {unknown[0]!r}: there are {', '.join(known)}{hint}")
     return tuple(dict.fromkeys(name for name in names if name != "fp32"))
 
 
@@ -99,5 +101,5 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", text)
     if match is None:
-        raise UsageError(f"size {text!r}: write one number, or height x width like 384x640")
+        raise UsageError(f"--imgsz {text!r}: write one number, or height x width like 384x640")
     return int(match[1]), int(match[2] or match[1])

@@ -24,12 +24,14 @@ from builder.accuracy.labels import Labels
 from builder.accuracy.limits import Limits, rungs
 from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
 from builder.crew import in_order
+from builder.few import few_for_calibration
 from builder.images import Folder, Synthetic
 from builder.look import Look, look, speeds_ms
 from builder.paths import MODEL_PATH, golden_frame
-from builder.precision.calibration import LEAST, choose, typical
+from builder.precision.calibration import IMAGES, LEAST, choose, typical
 from builder.progress import Progress
 from builder.prove import parity
+from builder.reason import reason
 from builder.runner import Runner, Shot
 from edge_agent.bundle import Manifest, Tolerance
 from edge_agent.detection.decode import Floats, above
@@ -42,7 +44,6 @@ Precision = Literal["fp16", "int8", "int8-cpu"]
 ORDER: tuple[Precision, ...] = ("fp16", "int8", "int8-cpu")
 _INT8_OPSET = 13
 """From which QuantizeLinear has an axis, and so a scale per channel (ONNX operator schemas)."""
-_MOST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,6 @@ def _add(scene: Scene, precision: Precision, limits: Limits, outcome: Outcome) -
     outcome.tolerances[precision] = measured.tolerance
 
 
-def reason(error: ModelError, root: Path) -> str:
-    """The message's first line without the work folder, whose random name would be published."""
-    return str(error).replace(f"{root}/", "").partition("\n")[0][:_MOST_REASON]
-
-
 def _rewrite(scene: Scene, precision: Precision) -> Any:
     """The fp32 graph in another precision; raises `ModelError` when that cannot be."""
     from builder.precision import to_float16, to_int8
@@ -196,9 +192,13 @@ def _rewrite(scene: Scene, precision: Precision) -> Any:
         )
     names = choose(typical(list(scene.seen.found), scene.seen.ssim))
     if scene.synthetic or len(names) < LEAST:
+        have = 0 if scene.synthetic else len(names)
         raise ModelError(
-            f"int8 is calibrated on at least {LEAST} reference images; give --reference-data"
+            f"int8 is calibrated on at least {LEAST} reference images, there are {have}; give more"
+            " --reference-data"
         )
+    if few := few_for_calibration(precision, len(names), IMAGES):
+        scene.tell.warn(few)
     return to_int8(scene.model, _tensors(scene, names), precision)
 
 

@@ -19,7 +19,8 @@ from builder.checkpoint.names import checked_names
 from builder.checkpoint.refusal import Refusal
 from builder.errors import CheckpointError, GraphError
 from builder.graph.external import MOST_BYTES, embed
-from builder.graph.ready_check import graph_faults, picture_input, run_once
+from builder.graph.ready_check import graph_faults, patience_s, picture_input, run_once
+from builder.graph.work import measure
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -75,7 +76,7 @@ class ReadyGraph(Checkpoint):
             if isinstance(value, int):
                 dim.dim_value = value
         del model.graph.value_info[:]  # shapes of another size or batch
-        _check_head(self.path, run_once(self.path, model), height, width, len(self.names))
+        _try(self.path, model, height, width, len(self.names))
         return model
 
 
@@ -97,9 +98,8 @@ def read_ready(path: Path) -> ReadyGraph:
                           strict=True):  # fmt: skip
         dim.dim_value = value
     del probe.graph.value_info[:]
-    shape = run_once(path, probe)
     names = _names(path, said.get("names", ""))
-    head, classes = _check_head(path, shape, height, width, len(names) if names else None)
+    head, classes = _try(path, probe, height, width, len(names) if names else None)
     stride = _literal(said.get("stride", ""))
     return ReadyGraph(
         path=path,
@@ -124,6 +124,20 @@ def read_ready(path: Path) -> ReadyGraph:
         fixed=fixed,
         notes=() if names else (f"{path}: has no class names; they are 0 to {classes - 1}",),
     )
+
+
+def _try(
+    path: Path, model: ModelProto, height: int, width: int, classes: int | None
+) -> tuple[Head, int]:
+    """The head of a graph whose sides are set, and its classes: by its shapes, then by running it.
+
+    Raises:
+        CheckpointError: it is no raw output of a YOLOv5, or takes more than one.
+    """
+    demand = measure(path, model)
+    _check_head(path, demand.output, height, width, classes)
+    shape = run_once(path, model, timeout_s=patience_s(demand.work))
+    return _check_head(path, shape, height, width, classes)
 
 
 def _load(path: Path) -> tuple[ModelProto, str]:

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from builder.accuracy.limits import read_limits
 from builder.build import build
-from builder.images import Folder, read_picture
 from builder.options import BuildOptions
 from builder.progress import Progress
-from builder.prove import obstacle
 from builder.publish import TAG_DIGEST, TAG_PUBLISHED_AT, publish
 from builder.sources.reference import Reference
 from builder.sources.registry import Registry
@@ -26,12 +23,10 @@ from builder.watch.before import bring_back
 from builder.watch.ports import Made, Shipped
 from edge_agent.atomic import make_dirs
 from edge_agent.bundle import Bundle, Manifest
-from edge_agent.engines.modules import load
 from edge_agent.errors import (
     BundleError,
     OutpostError,
     RepositoryError,
-    UsageError,
     storage_errors,
 )
 from edge_agent.release.keys import read_key
@@ -143,27 +138,6 @@ class Workshop:
 def without_folder(text: str, folder: Path) -> str:
     """A message with file names in the place of paths below a folder that is soon gone."""
     return re.sub(re.escape(str(folder)) + r"/(?:[^\s:;,]*/)?", "", text)
-
-
-def check_options(options: BuildOptions) -> None:
-    """Fail at the start for what every build would fail for, before any version is blamed.
-
-    Raises:
-        OutpostError: of the kind that the build would raise.
-    """
-    read_limits(options.limits)
-    if options.reference_data is not None:
-        Folder(options.reference_data)
-    if options.reference_image is not None:
-        read_picture(options.reference_image)
-    if options.labels is not None and not options.labels.is_dir():
-        raise UsageError(f"{options.labels}: is not a folder of labels; see --labels")
-    if options.previous is not None:
-        Bundle.open(options.previous)
-    if options.prove == "require" and (why := obstacle()):
-        raise UsageError(f"--prove require: {why}")
-    if options.engine is not None:
-        load(options.engine.kind)
 
 
 def check_keys(repo: Path, keys: Path) -> None:

@@ -37,13 +37,22 @@ def key_of(kind: str, onnx_sha256: str, request: Request) -> EngineKey:
         ModelError: the module is not installed, or there is no GPU and no capability was named.
     """
     version = str(modules.load(kind).__version__)
-    gpu = None if request.capability else modules.this_gpu()
-    if gpu is None and not request.capability:
+    return engine_key(kind, version, gpu_for(kind, request.capability), onnx_sha256, request)
+
+
+def gpu_for(kind: str, capability: str) -> modules.Gpu | None:
+    """The GPU of this machine, or None where a capability is named and none is needed.
+
+    Raises:
+        ModelError: neither is there.
+    """
+    gpu = None if capability else modules.this_gpu()
+    if gpu is None and not capability:
         raise ModelError(
             f"{kind}: no NVIDIA GPU is found on this machine; name a compute capability with"
             " trt-rtx, or build where the GPU is"
         )
-    return engine_key(kind, version, gpu, onnx_sha256, request)
+    return gpu
 
 
 def build(

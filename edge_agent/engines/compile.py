@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.engines.log import SHOWN, error_log
-from edge_agent.engines.names import find
+from edge_agent.engines.names import find, known_capabilities
 from edge_agent.errors import ModelError
 
 WORKSPACE_MB = 1024
@@ -128,7 +128,7 @@ def _set_capability(trt: Any, config: Any, request: Request) -> None:
         )
     kind = getattr(kinds, "SM" + request.capability.replace(".", ""), None)
     if kind is None:
-        known = ", ".join(sorted(name for name in dir(kinds) if name.startswith("SM")))
+        known = ", ".join(known_capabilities(trt))
         raise ModelError(f"no compute capability {request.capability}; there are {known}")
     config.num_compute_capabilities = 1
     config.set_compute_capability(kind, 0)

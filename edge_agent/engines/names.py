@@ -88,3 +88,10 @@ def find(module: Any, name: str) -> Any:
 def missing(module: Any, wanted: Sequence[str] = ALWAYS) -> list[str]:
     """The wanted names that a module lacks: it is none of the versions that we know."""
     return [name for name in wanted if find(module, name) is None]
+
+
+def known_capabilities(module: Any) -> tuple[str, ...]:
+    """The compute capabilities that a module compiles for without their GPU, like ``8.6``."""
+    names = (name.removeprefix("SM") for name in dir(find(module, "ComputeCapability")))
+    numbers = sorted(int(name) for name in names if name.isdecimal())
+    return tuple(f"{number // 10}.{number % 10}" for number in numbers)

@@ -66,6 +66,19 @@ def test_faults(tmp_path, text, message):
     assert "build.toml" in str(caught.value)
 
 
+def test_numbers_have_the_ranges_of_their_options(tmp_path):
+    """Named with the file, like every other fault of it."""
+    path = tmp_path / "watch.toml"
+    path.write_text("poll = 0.5\n")
+    with pytest.raises(ConfigError, match=r"watch\.toml: poll: 0\.5 is below the least"):
+        read_options(path, cli.commands["watch"].params)
+    path.write_text("poll = 90000\n")
+    with pytest.raises(ConfigError, match=r"poll: 90000 is above the most allowed, 86400"):
+        read_options(path, cli.commands["watch"].params)
+    path.write_text("poll = 30\nonce = true\n")
+    assert read_options(path, cli.commands["watch"].params) == {"poll": 30.0, "once": True}
+
+
 def test_missing_file(tmp_path):
     """One line."""
     with pytest.raises(ConfigError, match=r"none\.toml: No such file"):

@@ -12,6 +12,7 @@ from builder.checkpoint import read_checkpoint
 from builder.cli import main
 from builder.errors import GraphError
 from builder.exporter import export_onnx, exportable
+from builder.worker import run_worker
 from edge_agent.bundle import Bundle
 from edge_agent.detection import selftest
 from tests.builder.forge import dump, network, write_archive
@@ -46,6 +47,51 @@ def test_another_detector_becomes_a_proven_bundle(eight, frames, tmp_path, capsy
         again.SerializeToString(deterministic=True)
         == (bundle.root / "model/fp32.onnx").read_bytes()
     )
+
+
+@pytest.fixture(scope="module")
+def eleven(tmp_path_factory):
+    """A YOLO11 with thin layers, attention among them, and its export with every side free."""
+    pytest.importorskip("torch", reason="needs the reference extra")
+    reference = pytest.importorskip("tests.builder.reference", reason="needs the reference extra")
+    thin = reference.yaml_of("yolo11n.yaml", scales={"n": [0.33, 0.0625, 256]}, scale="n")
+    folder = tmp_path_factory.mktemp("eleven")
+    path = reference.save(reference.build(thin), folder / "eleven.pt")
+    made = folder / "free.onnx"
+    sides = "64", "96", "dynamic"
+    run_worker("export", path, made, *sides, folder=folder, result=made, advice="test")
+    return path, made
+
+
+def test_free_sides_are_proven_too(eleven, frames, tmp_path, capsys):
+    """`--exporter ultralytics --batch dynamic`: PyTorch's numbers, and several images at once."""
+    build = ["build", str(eleven[0]), "-o", str(tmp_path / "b"), "--imgsz", "64x96", *USE]
+    build += ["--batch", "dynamic", "--prove", "require", "--reference-data", str(frames)]
+    assert main([*build, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reference"] == "pytorch"
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.manifest.variants[0].parity["max_score_difference"] < 1e-4
+    assert selftest.run(bundle).ok
+
+
+@pytest.mark.parametrize("size", [(64, 96), (96, 64)])
+def test_an_export_with_free_sides_is_a_source(eleven, frames, tmp_path, size):
+    """As `yolo export dynamic=True` writes it: taken for any size, equal to PyTorch."""
+    import numpy as np
+    import onnxruntime
+
+    reference = pytest.importorskip("tests.builder.reference", reason="needs the reference extra")
+    build = ["build", str(eleven[1]), "-o", str(tmp_path / "b"), "--imgsz", f"{size[0]}x{size[1]}"]
+    assert main([*build, "--reference-data", str(frames)]) == 0
+    bundle = Bundle.open(tmp_path / "b")
+    assert (bundle.manifest.input.height, bundle.manifest.input.width) == size
+    assert bundle.manifest.classes == ("class0", "class1", "class2")
+    assert selftest.run(bundle).ok
+    images = np.random.default_rng(1).random((1, 3, *size), dtype=np.float32)
+    session = onnxruntime.InferenceSession(bundle.root / "model/fp32.onnx")
+    ours, theirs = session.run(None, {"images": images})[0], reference.run(eleven[0], images)
+    assert np.abs(ours[:, 4:] - theirs[:, 4:]).max() < 1e-4
+    assert np.abs(ours[:, :4] - theirs[:, :4]).max() < 1e-4 * max(size)
 
 
 def test_without_torch_one_clear_line(squares, tmp_path, monkeypatch, capsys):

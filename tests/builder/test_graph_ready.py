@@ -19,6 +19,7 @@ from builder.options import BuildOptions
 from edge_agent.detection import selftest
 from edge_agent.detection.golden import Golden
 from edge_agent.errors import ModelError, UsageError
+from tests.builder.evil import product
 
 CLASSIC = Path(__file__).parent.parent / "data" / "classic_yolov5" / "classic_n.pt"
 
@@ -221,30 +222,13 @@ def test_nonfinite_weights(graph, frames, tmp_path):
         build(str(save(bad, tmp_path)), tmp_path / "b", BuildOptions(reference_data=frames))
 
 
-def _product(side):
-    """A graph of a few hundred bytes that multiplies two large matrices."""
-    nodes = [
-        helper.make_node("ConstantOfShape", ["sides"], ["large"]),
-        helper.make_node("MatMul", ["large", "large"], ["product"]),
-        helper.make_node("ReduceMean", ["product"], ["mean"], axes=[0, 1], keepdims=0),
-        helper.make_node("Add", ["images", "mean"], ["output0"]),
-    ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 64, 64])
-        for name in ("images", "output0")
-    ]
-    sides = numpy_helper.from_array(np.array([side, side], np.int64), "sides")
-    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [sides])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
 def test_a_graph_without_end_is_stopped(tmp_path):
     """What takes hours on one picture is refused after the time that it is given."""
     with pytest.raises(CheckpointError, match=r"big\.onnx: gives no output within 2 s"):
-        run_once(tmp_path / "big.onnx", _product(20_000), timeout_s=2)
+        run_once(tmp_path / "big.onnx", product(20_000), timeout_s=2)
 
 
 def test_a_graph_without_bounds_is_stopped(tmp_path):
     """What takes more memory than a yolov5x6 is refused, and the machine keeps its own."""
     with pytest.raises(CheckpointError, match="cannot run it on 64 x 64 pixels"):
-        run_once(tmp_path / "big.onnx", _product(30_000), most_bytes=3 * 1024**3)
+        run_once(tmp_path / "big.onnx", product(30_000), timeout_s=30, most_bytes=3 * 1024**3)

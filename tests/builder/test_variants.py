@@ -173,12 +173,13 @@ def test_saliency_is_in_the_manifest(built, squares, frames, tmp_path):
 
 
 def test_int8_without_reference_data_is_left_out(squares, tmp_path):
-    """Said in the manifest and to the person; fp16 needs none."""
-    options = BuildOptions(precisions=("fp16", "int8"), prove="never")
+    """Of `auto`, said in the manifest and to the person; fp16 needs none."""
+    options = BuildOptions(precisions=("auto",), prove="never")
     made = build(str(squares), tmp_path / "bundle", options)
     assert [one.id for one in made.bundle.manifest.variants] == ["fp32", "fp16"]
-    (entry,) = made.bundle.manifest.document["left_out"]
-    assert entry["id"] == "int8" and "--reference-data" in entry["why"]
+    left = made.bundle.manifest.document["left_out"]
+    assert [entry["id"] for entry in left] == ["int8", "int8-cpu"]
+    assert all("there are 0; give more --reference-data" in entry["why"] for entry in left)
     assert any("int8 is left out" in text for text in made.warnings)
     assert made.bundle.manifest.variant("fp16").profile is None
 
@@ -224,7 +225,7 @@ def test_int8_of_an_old_opset_is_left_out(built, squares, frames, tmp_path):
 
 def test_reasons_hold_no_folder_of_the_build(tmp_path):
     """What the runtime says of a file is cut to one line inside the bundle."""
-    from builder.variants import reason
+    from builder.reason import reason
 
     error = ModelError(f"{tmp_path}/model/int8.onnx: cannot be loaded\nand 40 lines")
     assert reason(error, tmp_path) == "model/int8.onnx: cannot be loaded"

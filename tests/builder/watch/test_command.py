@@ -133,7 +133,9 @@ def test_compared_with_the_release_before(line, tmp_path, capsys):
         (["models:/squares@line", "--listen", "127.0.0.1:0"], 2, "--secret-file"),
         (["models:/squares@line", "--reference-data", "nowhere"], 2, "not a folder"),
         (["models:/squares@line", "--previous", "nowhere"], 4, "nowhere"),
-        (["models:/squares@line", "--labels", "nowhere"], 2, "not a folder of labels"),
+        (["models:/squares@line", "--labels", "nowhere"], 2, "give --reference-data too"),
+        (["models:/squares@line", "--precision", "int8"], 2, "at least 8 reference images"),
+        (["models:/a b@line"], 2, "model name 'a b' cannot be a file name; give one with --name"),
         (["models:/squares@line", "--poll", "0"], 2, "--poll"),
         (["models:/squares@line", "--tracking-uri", "sqlite:///no.db", "--once"], 10, None),
     ],
@@ -144,6 +146,12 @@ def test_wrong_calls(line, capsys, arguments, code, message):
     assert main(["watch", *arguments, *repo]) == code
     output = capsys.readouterr()
     assert message is None or message in output.err.splitlines()[-1]
+
+
+def test_no_engines_are_offered(capsys):
+    """They would be thrown away with the bundle that was published."""
+    assert main(["watch", "models:/squares@line", "--repo", "repo", "--engine", "trt-rtx"]) == 2
+    assert "--engine" in capsys.readouterr().err
 
 
 def test_service_ends_on_sigterm(line, tmp_path):

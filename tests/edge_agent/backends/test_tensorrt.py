@@ -243,7 +243,7 @@ def test_what_the_builder_compiled_is_what_a_device_looks_for(tmp_path, caplog):
     if modules.this_gpu() is not None:
         pytest.skip("this machine has a GPU")
     bundle = make_bundle(tmp_path, profile=False)
-    (made,) = compile_variants(bundle, EngineOptions("trt-rtx", ("8.6",)), Silent())
+    (made,) = compile_variants(bundle, EngineOptions("trt-rtx", ("8.6",)), Silent()).made
     host = Host(
         module=lambda kind: rtx,
         gpu=lambda: Gpu("some RTX", "8.6", "CUDA 13.0"),
