@@ -14,6 +14,7 @@ from pathlib import Path
 from builder import pack
 from builder.accuracy.labels import read_labels
 from builder.accuracy.limits import read_limits
+from builder.accuracy.saliency import graph_before
 from builder.engines import check_engines
 from builder.images import Folder, read_picture
 from builder.options import BuildOptions
@@ -117,6 +118,4 @@ def _check_torch(options: BuildOptions, source: str, *, ready: bool) -> None:
 
 
 def _check_previous(root: Path) -> None:
-    bundle = Bundle.open(root)
-    bundle.verify()
-    bundle.manifest.variant("fp32")
+    graph_before(Bundle.open(root))

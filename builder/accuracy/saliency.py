@@ -89,7 +89,7 @@ def looks_at(
         runner,
         [shots[index].image for index in chosen],
         [rows[index] for index in chosen],
-        None if before is None else _runner(before),
+        None if before is None else Runner(before.manifest, graph_before(before)),
     )
     for name, one in figures.items():
         if one.stability is not None and one.stability < STABLE:
@@ -104,11 +104,16 @@ def looks_at(
     return document
 
 
-def _runner(bundle: Bundle) -> Runner:
+def graph_before(bundle: Bundle) -> Path:
+    """The fp32 graph of the version before: all that is looked at of it.
+
+    Raises:
+        BundleError: it is not what the manifest says.
+    """
     path = bundle.manifest.variant("fp32").path
     if fault := file_fault(bundle.path(path), bundle.manifest.entry(path)):
         raise BundleError(f"{bundle.path(path)}: {fault}; give another --previous")
-    return Runner(bundle.manifest, bundle.path(path))
+    return bundle.path(path)
 
 
 def choose(

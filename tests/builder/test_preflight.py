@@ -145,7 +145,7 @@ def test_a_damaged_version_before(bundle, here):
     check_options(BuildOptions(previous=root), FAR)
     model = root / "model" / "fp32.onnx"
     model.write_bytes(model.read_bytes()[:-1])
-    with pytest.raises(BundleError, match=r"model/fp32\.onnx has .* bytes instead of"):
+    with pytest.raises(BundleError, match=r"model/fp32\.onnx: has .* bytes instead of"):
         check_options(BuildOptions(previous=root), FAR)
 
 
