@@ -316,11 +316,7 @@ def frame_totals(frames: FrameCounts, *, during_swap: int, swaps: int) -> dict[s
 
 
 def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
-    """What waits, and what became of messages, since the outbox was made (``lost``: this run).
-
-    Raises:
-        StorageError: the outbox cannot be read.
-    """
+    """What waits, and what became of messages, since the outbox was made (``lost``: this run)."""
     counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
     return {
         "outbox_waiting": len(outbox),
