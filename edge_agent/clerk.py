@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_agent.metrics import Message, event
+
 STALL_S = 2.0
 """An errand that takes longer is a stall: a sound disk needs milliseconds."""
 ERRANDS_MOST = 256
@@ -157,8 +159,44 @@ class Clerks:
         return cls(Clerk("data"), Clerk("run"))
 
 
-def stalled(clerks: Clerks | None) -> str:
-    """``disk stalled: …`` while a disk does not answer, else ""."""
-    parts = () if clerks is None else (clerks.data, clerks.run)
-    slow = [f"{one.place} for {one.busy_s:.0f} s" for one in parts if one.busy_s >= STALL_S]
-    return f"disk stalled: {', '.join(slow)}" if slow else ""
+class Stalls:
+    """What there is to say of disks that do not answer.
+
+    Args:
+        clerks: who goes to them; None where one waits for the disk.
+    """
+
+    def __init__(self, clerks: Clerks | None) -> None:
+        self._clerks = () if clerks is None else (clerks.data, clerks.run)
+        self._count = 0
+        self._seconds = 0.0
+
+    @property
+    def state(self) -> str:
+        """``disk stalled: …`` while one does not answer, else ""."""
+        slow = [
+            f"{one.place} for {one.busy_s:.0f} s" for one in self._clerks if one.busy_s >= STALL_S
+        ]
+        return f"disk stalled: {', '.join(slow)}" if slow else ""
+
+    def look(self) -> list[Message]:
+        """An event for each stall that is over."""
+        return [
+            self._over(one.place, seconds) for one in self._clerks for seconds in one.take_stalls()
+        ]
+
+    def totals(self) -> dict[str, int | float]:
+        """Counters for ``up/metrics/system``."""
+        return {
+            "disk_stalls_total": self._count,
+            "disk_stalled_seconds_total": round(self._seconds, 1),
+        }
+
+    def _over(self, place: str, seconds: float) -> Message:
+        self._count += 1
+        self._seconds += seconds
+        text = (
+            f"disk stalled: the {place} folder did not answer for {seconds:.1f} s; frames went on"
+        )
+        log.warning("%s", text)
+        return event("disk.stalled", "warning", text, place=place, seconds=round(seconds, 1))

@@ -80,12 +80,18 @@ class ModelHealth:
 
 @dataclass(frozen=True)
 class Health:
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        at: wall-clock seconds.
+        disk: ``disk stalled: …`` while a disk does not answer, else "".
+    """
 
     at: float
     boot: str
     pid: int
     models: Mapping[str, ModelHealth]
+    disk: str = ""
 
     def write(self, path: Path) -> None:
         """Replace the health file (not fsynced: it is worthless after a reboot)."""
@@ -118,6 +124,7 @@ def _parse(data: bytes) -> Health:
         boot=fields.text("boot"),
         pid=fields.integer("pid"),
         models={name: _model(models.table(name)) for name in models.names()},
+        disk=fields.text("disk", ""),
     )
     if fields.faults:
         raise OutpostError("health.json: " + "; ".join(fields.faults))

@@ -233,7 +233,7 @@ class Follower:
             return error
 
     def _look(self, seen: _Seen) -> list[Change]:
-        """When the journal cannot be read, what runs goes on; with nothing running the link decides."""
+        """When the journal cannot be read, what runs goes on; without that the link decides."""
         slot = seen.slot
         if isinstance(slot, StorageError):
             self._note_error(str(slot))

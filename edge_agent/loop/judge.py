@@ -84,6 +84,8 @@ class Judge:
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
         withheld: whether frames are judged and counted, but their boxes not told.
+        reference: the only one that the gate compares with, whatever release comes; "" for its own
+            choice. Set from any thread: it holds from the next frame on.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Judge:
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
         self.withheld = False
+        self.reference = ""
         self._camera = camera
         self._gate = gate
         self._holder = holder
@@ -150,7 +153,9 @@ class Judge:
         gate = loaded.gates.get(self._camera.id)
         verdict = None
         if gate is not None:
-            verdict = gate.check(frame.image, seq=frame.seq, at=frame.captured_at)
+            verdict = gate.check(
+                frame.image, seq=frame.seq, at=frame.captured_at, only=self.reference
+            )
         gate_s = time.perf_counter() - began
         if verdict is not None and gate is not None:
             self._watch(verdict, gate.ssim_min, loaded.version)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundle import Bundle
+from edge_agent.clerk import Disk
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
@@ -86,6 +87,7 @@ def load_release(
     digest: str = "",
     *,
     clock: Callable[[], float] = time.monotonic,
+    disk: Disk | None = None,
 ) -> Loaded:
     """Open a bundle, load and warm its detector, make the cameras' gates.
 
@@ -95,6 +97,7 @@ def load_release(
         root: folder of the bundle.
         digest: that it must have; "" accepts any.
         clock: monotonic seconds, by which frames are sampled for drift.
+        disk: who writes down what is learnt while it runs; at once when None.
 
     Raises:
         BundleError: when it is damaged or another one.
@@ -124,7 +127,7 @@ def load_release(
         detector=detector,
         gates=_gates(config, model, bundle, profile),
         window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
-        drift=drift_watch(config, model, manifest, profile, clock),
+        drift=drift_watch(config, model, manifest, profile, clock, disk),
         variant=manifest.variant(model.variant).id,
         limit=limit,
     )

@@ -20,6 +20,7 @@ from edge_agent.page.heard import Heard
 from edge_agent.page.server import Server, listening
 from edge_agent.page.site import Site
 from edge_agent.page.watch import Watch
+from edge_agent.telemetry.payloads import api_totals
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class LivePage:
 
     def totals(self) -> dict[str, int | float]:
         """Counters for ``up/metrics/system``."""
-        return {"api_calls_total": self._api_calls}
+        return api_totals(self._api_calls)
 
     @contextmanager
     def serving(self, runtimes: Sequence[ModelRuntime], journal: Path | None) -> Iterator[Address]:

@@ -140,7 +140,7 @@ def test_a_history_comes_back_as_it_was(tmp_path):
     for one in blocks(30):
         history.add(one, RULES)
     path = tmp_path / "new" / "drift-1.json"
-    memory.write(path, history, 7.5)
+    memory.write(path, memory.encode(history, 7.5))
     again, spacing_s = memory.read(path, LAYOUT)
     assert spacing_s == 7.5
     assert memory.document_of(again, 7.5) == memory.document_of(history, 7.5)
@@ -150,7 +150,8 @@ def test_a_history_comes_back_as_it_was(tmp_path):
 def test_histories_of_long_gone_releases_are_removed(tmp_path):
     """The newest four stay."""
     for number in range(6):
-        memory.write(tmp_path / f"drift-{number}.json", History.begin(LAYOUT), None)
+        data = memory.encode(History.begin(LAYOUT), None)
+        memory.write(tmp_path / f"drift-{number}.json", data)
     assert len(list(tmp_path.glob("drift-*.json"))) == 4
 
 
