@@ -194,6 +194,9 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        for runtime in self._runtimes:
+            if runtime.current is not None:
+                runtime.current.save(end=True)
         self._overseer.close()
         self._write_health(stopped=True)
         self._run_disk.settle(LAST_HEALTH_S)
@@ -235,6 +238,7 @@ class Agent:
     def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
         """The last window of a release that was swapped out; then its memory goes."""
         self._close_window(runtime, loaded)
+        loaded.save(end=True)
         try:
             loaded.lane.close()
         except Exception as error:  # a runtime may raise anything; the old model must not stop us
@@ -291,6 +295,7 @@ class Agent:
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
         messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
+        loaded.save(end=False)
         messages += drifting
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)

@@ -223,9 +223,7 @@ class Judge:
             loaded.drift.look(self._camera.id, _glance(frame, before.verdict, result))
         self.inferred += 1
         if self._detections and not self.withheld:
-            reported = loaded.reported(result.detections).tolist()
-            boxes = [[round(value, 4) for value in row] for row in reported]
-            self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
+            self._tell(detections_message(frame, loaded, result), loaded.version)
         self._show(Seen(frame, before.verdict, result, loaded))
 
     def _fail(self, loaded: Loaded, error: Exception) -> None:
@@ -307,6 +305,9 @@ def _age_ms(frame: Frame) -> float:
     return (time.time() - frame.captured_at) * 1e3
 
 
-def _detections(camera: str, frame: Frame, boxes: list[list[float]]) -> Message:
+def detections_message(frame: Frame, loaded: Loaded, result: Result) -> Message:
+    """``up/detections/<camera>``: what is reported of one frame."""
+    reported = loaded.reported(result.detections).tolist()
+    boxes = [[round(value, 4) for value in row] for row in reported]
     payload = {"frame": frame.seq, "captured_at": round(frame.captured_at, 3), "detections": boxes}
-    return Message(f"up/detections/{camera}", payload, durable=False)
+    return Message(f"up/detections/{frame.camera}", payload, durable=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundle import Bundle
-from edge_agent.clerk import Disk
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
@@ -28,6 +28,7 @@ from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.slice_memory import SliceMemory
 from edge_agent.monitors.slices import SliceHistory
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
@@ -45,6 +46,7 @@ class Loaded:
         limit: score above which detections are reported; of all classes or of each one's own.
         lane: what brings frames through the detector.
         slices: what it reported per camera and shift.
+        slice_memory: keeps that over a restart; None where nothing is kept.
         users: frames that are inside it now.
     """
 
@@ -60,6 +62,7 @@ class Loaded:
     users: int = 0
     lane: Lane = field(init=False)
     slices: SliceHistory = field(init=False)
+    slice_memory: SliceMemory | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.lane = Lane(self.detector)
@@ -74,6 +77,13 @@ class Loaded:
     def provider_ok(self) -> bool:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
+
+    def save(self, *, end: bool) -> None:
+        """Have kept what must outlive it: after a window now and then, and at its end."""
+        if self.slice_memory is not None and end:
+            self.slice_memory.save()
+        elif self.slice_memory is not None:
+            self.slice_memory.window()
 
     def reported(self, detections: Floats) -> Floats:
         """Those of a frame's detections that are reported; the others are for the monitors."""
@@ -120,7 +130,7 @@ def load_release(
         threads=model.threads,
     )
     detector.warm_up()
-    return Loaded(
+    loaded = Loaded(
         model=model.name,
         digest=manifest.digest,
         bundle=bundle,
@@ -131,6 +141,9 @@ def load_release(
         variant=manifest.variant(model.variant).id,
         limit=limit,
     )
+    path = config.layout.slices(model.name, manifest.digest)
+    loaded.slice_memory = SliceMemory(path, loaded.slices, disk or AtOnce(), clock=clock)
+    return loaded
 
 
 def room_beside(config: Config, model: Model, digest: str, beside: Loaded) -> str:
