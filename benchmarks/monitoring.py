@@ -2,7 +2,7 @@
 
 The frames go the way that they go in the agent: into the window and its slices, the drift watch,
 past those who look (captures with nothing to keep, rules' wishes, the page, the ring for
-inspectors), and their detections to the door of a sink. Windows are closed by the tick of the agent,
+inspectors), and their detections to the door of a sink. Windows are closed by the agent's tick,
 with every default rule, the health file and an outbox on disk, until all of it is written.
 """
 
@@ -163,13 +163,6 @@ class Watched:
         if not (self._clerks.data.settle(60.0) and self._clerks.run.settle(60.0)):
             raise RuntimeError("the disk does not answer")
 
-    def settle(self) -> None:
-        """Let what was begun be done, so that it is not measured."""
-        self.now += WINDOW_S
-        self._agent.tick()
-        self._clerks.data.settle(60.0)
-        self._clerks.run.settle(60.0)
-
 
 def _config(folder: Path, model: str, *, sampled: bool) -> Config:
     document = {
@@ -234,7 +227,7 @@ def monitoring_ms(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
                 one.frame(image, results[number % len(results)])
             one.forward()
             spent.append((time.thread_time() - began) / FRAMES * 1e3)
-            one.settle()
+            one.close_window()
     return Row("monitoring_ms", statistics.median(spent[1:]), "ms CPU per frame of 30 boxes")
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.detection.detector import Result
@@ -307,7 +309,6 @@ def _age_ms(frame: Frame) -> float:
 
 def detections_message(frame: Frame, loaded: Loaded, result: Result) -> Message:
     """``up/detections/<camera>``: what is reported of one frame."""
-    reported = loaded.reported(result.detections).tolist()
-    boxes = [[round(value, 4) for value in row] for row in reported]
+    boxes = np.round(loaded.reported(result.detections).astype(np.float64), 4).tolist()
     payload = {"frame": frame.seq, "captured_at": round(frame.captured_at, 3), "detections": boxes}
     return Message(f"up/detections/{frame.camera}", payload, durable=False)
