@@ -17,10 +17,12 @@ from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import CameraWatch, DriftWatch, Glance
 from edge_agent.errors import StorageError
 from edge_agent.gate import Statistics
+from edge_agent.metrics import Stamper
 from edge_agent.monitors.windows import WindowReport
 from edge_agent.telemetry.events import drift_event
 from edge_agent.telemetry.payloads import drift_message, output_message
 from tests.edge_agent.drift.streams import LAYOUT, blocks
+from tests.schemas import faults
 
 RULES = Rules(1.0, 0.0)
 NOON = time.mktime((2026, 5, 4, 12, 0, 0, 0, 0, -1))
@@ -91,7 +93,9 @@ def test_what_is_sent_is_flat(tmp_path):
     assert {f"chance_{name}" for name in FEATURES} < set(payload)
     assert payload["baseline_samples"] == 2000 and payload["samples"] == 300
     assert "psi_score" in payload and "ks_class" not in payload and "psi_ssim" not in payload
-    json.dumps(dict(payload), allow_nan=False)
+    document = json.loads(Stamper("b").stamp(payload, ts=1.0, model_version=1))
+    assert faults("metrics_drift", document) == []
+    assert faults("metrics_drift", document | {"samples": "many"})
     said = output_message("tiny", ("a", "b"), WindowReport(2), watch, {}).payload
     assert (said["drift_samples"], said["drift_samples_needed"]) == (300, 300)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -45,6 +47,12 @@ def watched(device, seconds):
     return [seen[at] for at in sorted(seen)]
 
 
+def status(device):
+    """What `edge-agent status` prints; it does not hang either."""
+    command = [sys.executable, "-m", "edge_agent", "status", "-c", str(device.config_path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+
+
 def kept(device):
     """What waits in the outbox, oldest first."""
     outbox = Outbox(device.layout.outbox, 1 << 26)
@@ -62,10 +70,12 @@ def test_frames_windows_and_health_go_on(device, tmp_path, monkeypatch):
         device.wait_health(lambda model: len(model.windows) >= 3)
         with disk.hanging():
             seen = watched(device, STALL_S + 2.0)
+            said = status(device)
         healthy = device.wait_health(lambda model: model.windows[-1].at > seen[-1].at + 1)
         assert Health.read(device.layout.health).disk == ""
         assert agent.stop() == 0, agent.text()
     assert any(health.disk.startswith("disk stalled: data for ") for health in seen)
+    assert "disk stalled: data for " in said and "running" in said
     gaps = [after.at - before.at for before, after in pairwise(seen)]
     assert max(gaps) < 3 * WINDOW_S and len(seen) >= STALL_S / WINDOW_S
     windows = healthy.windows

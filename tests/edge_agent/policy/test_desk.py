@@ -40,7 +40,7 @@ class Room:
         self.folder, self.rules = folder, rules
         self.open()
 
-    def open(self, **subjects):
+    def open(self, disk=None, **subjects):
         self.hands = Recorded()
         self.memory = Memory(self.folder / "alerts.json")
         self.desk = Desk(
@@ -50,6 +50,7 @@ class Room:
             memory=self.memory,
             hands=self.hands,
             clocks=Clocks(lambda: self.now, lambda: self.now),
+            disk=disk,
         )
         return self.desk.begin()
 
@@ -235,3 +236,43 @@ def test_references_that_are_none_are_damage(tmp_path, rows):
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"references": rows}))
     with pytest.raises(StorageError, match="references"):
         room.memory.read()
+
+
+class Away:
+    """A disk that does its errands when the test says so."""
+
+    def __init__(self):
+        self.errands = {}
+
+    def do(self, name, errand):
+        self.errands[name] = errand
+        return True
+
+    def come(self):
+        errands, self.errands = self.errands, {}
+        for errand in errands.values():
+            errand()
+
+
+def test_alerts_do_not_wait_for_the_disk(tmp_path):
+    """Raised and cleared while it is away; the newest is written then, and refusals retry."""
+    room, disk = Room(tmp_path, rule(hold_off_s=0)), Away()
+    room.open(disk)
+    assert kinds(room.window(2)) == ["alert.raised"]
+    assert not (tmp_path / "alerts.json").exists()
+    room.window(0)
+    assert kinds(room.window(2)) == ["alert.raised"]
+    disk.come()
+    assert [alert.number for alert in room.memory.read().alerts] == [2]
+    (tmp_path / "alerts.json").unlink()
+    (tmp_path / "alerts.json").mkdir()
+    room.window(0)
+    disk.come()
+    (tmp_path / "alerts.json").rmdir()
+    room.window(0)
+    disk.come()
+    assert room.memory.read().alerts == () and room.memory.read().last == 2
+    room.memory.leave_note(9, "ada", 5.0)
+    assert room.desk.take_notes() == []
+    disk.come()
+    assert room.desk.take_notes() == []
