@@ -81,10 +81,15 @@ def assemble(
         OutpostError: a part cannot be made.
     """
     shown, inbox, clerks = _page(config, page), Inbox(), Clerks.start()
+    ends: list[Callable[[], None]] = []
+    stack.callback(_close, clerks, ends)
     starts = Starts(config.layout.starts)
+    ends.append(starts.end)
     outbox = _outbox(config)
+    ends.append(outbox.close)
     journal = None if bundle is not None else _journal(config)
-    stack.callback(_close, clerks, starts, outbox, journal)
+    if journal is not None:
+        ends.append(journal.close)
     scrape = _scrape(config, lambda: telemetry.state)
     heard = [part for part in (shown.heard if shown else None, scrape) if part is not None]
     telemetry = Telemetry(outbox, boot, listeners=heard, disk=clerks.data)
@@ -170,16 +175,14 @@ def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:
     return (announcement(config),)
 
 
-def _close(clerks: Clerks, starts: Starts, outbox: Outbox, journal: Journal | None) -> None:
+def _close(clerks: Clerks, ends: Sequence[Callable[[], None]]) -> None:
     """Close what is on the disk; where that does not answer, the process ends without it."""
     clerks.run.close(LAST_ERRANDS_S)
     if not clerks.data.close(LAST_ERRANDS_S):
         log.warning("the disk does not answer; what waits for it is lost")
         return
-    if journal is not None:
-        journal.close()
-    outbox.close()
-    starts.end()
+    for end in reversed(ends):
+        end()
 
 
 def _journal(config: Config) -> Journal | None:
