@@ -17,6 +17,7 @@ from benchmarks.agent import agent_fps, overhead_ms
 from benchmarks.captures import capture_us
 from benchmarks.export import Subject, export, subject
 from benchmarks.eyes import gate_ms, preprocess_ms, ssim_full_ms, ssim_rank, ssim_rank_mixed
+from benchmarks.monitoring import monitoring_ms, window_ms
 from benchmarks.process import whole_process
 from benchmarks.release import promoted, release_s
 from benchmarks.rows import Row
@@ -49,6 +50,12 @@ ROWS: dict[tuple[str, ...], Measure] = {
     ),
     ("capture_idle_us", "capture_taken_us"): lambda s: capture_us(
         s.bundle, _fresh(s.folder, "captures"), rounds=s.rounds
+    ),
+    ("monitoring_ms",): lambda s: monitoring_ms(
+        s.bundle, _fresh(s.folder, "monitoring"), rounds=s.rounds
+    ),
+    ("window_ms", "window_80_ms"): lambda s: window_ms(
+        s.bundle, _fresh(s.folder, "window"), rounds=s.rounds
     ),
     ("rss_mb", "rss_floor_mb", "first_detection_s"): lambda s: whole_process(
         s.bundle, _fresh(s.folder, "process"), s.python, rounds=min(s.rounds, 5)

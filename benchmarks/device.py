@@ -10,9 +10,11 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from edge_agent.backoff import Backoff
+from edge_agent.clerk import Clerk
 from edge_agent.config import Mqtt
 from edge_agent.metrics import METRICS_SYSTEM, Message, event
 from edge_agent.sinks.mqtt import MqttSink
@@ -35,20 +37,27 @@ def messages(first: int, last: int) -> list[Message]:
     ]
 
 
+def _produce(telemetry: Telemetry, first: int, last: int) -> None:
+    """An errand, as the agent's journal is told: a refused batch is made again."""
+    telemetry.commit(messages(first, last), cursor=(CURSOR, last))
+
+
 def run(folder: Path, url: str, total: int, batch: int) -> None:
     """Produce what is still to produce, and deliver everything."""
     outbox = Outbox(folder / "outbox.sqlite", OUTBOX_BYTES)
-    telemetry = Telemetry(outbox, secrets.token_hex(4))
+    clerk = Clerk("data")
+    telemetry = Telemetry(outbox, secrets.token_hex(4), disk=clerk)
     mqtt = Mqtt(url, None, None, None, "", None, 5)
     sink = MqttSink(mqtt, DEVICE, outbox, telemetry.stamp_live, Backoff(0.1, 1.0))
     telemetry.attach(sink)
     done = outbox.cursor(CURSOR)
     while done < total:
-        last = min(total, done + batch)
         if len(outbox) > _AHEAD:
             time.sleep(0.01)
-        elif telemetry.send(messages(done + 1, last), cursor=(CURSOR, last)):
-            done = last
+            continue
+        clerk.do("produce", partial(_produce, telemetry, done + 1, min(total, done + batch)))
+        clerk.settle(60.0)
+        done = outbox.cursor(CURSOR)
     while len(outbox):
         time.sleep(0.02)
     telemetry.close(2.0)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,11 @@ class Window:
     rss_mb: float = 0.0
     counts: Mapping[str, list[int]] = field(default_factory=dict)
 
+    @cached_property
+    def encoded(self) -> str:
+        """Its JSON, made once: it is written 64 times."""
+        return json.dumps({one.name: getattr(self, one.name) for one in fields_of(self)})
+
 
 @dataclass(frozen=True)
 class ModelHealth:
@@ -77,25 +84,35 @@ class ModelHealth:
     failed: str = ""
     fallback_reason: str = ""
 
+    @property
+    def encoded(self) -> str:
+        """Its JSON."""
+        windows = ", ".join(window.encoded for window in self.windows)
+        return _with({**vars(self), "windows": None}, "windows", f"[{windows}]")
+
 
 @dataclass(frozen=True)
 class Health:
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        at: wall-clock seconds.
+        disk: ``disk stalled: …`` while a disk does not answer, else "".
+    """
 
     at: float
     boot: str
     pid: int
     models: Mapping[str, ModelHealth]
+    disk: str = ""
 
     def write(self, path: Path) -> None:
         """Replace the health file (not fsynced: it is worthless after a reboot)."""
-        # vars() and not asdict(): copying 64 windows deeply took longer than all the rest of one.
-        models = {
-            name: {**vars(model), "windows": [vars(window) for window in model.windows]}
-            for name, model in self.models.items()
-        }
-        document = {"v": 1, **vars(self), "models": models}
-        write_atomic(path, json.dumps(document).encode(), durable=False)
+        models = ", ".join(
+            f"{json.dumps(name)}: {model.encoded}" for name, model in self.models.items()
+        )
+        text = _with({"v": 1, **vars(self)}, "models", f"{{{models}}}")
+        write_atomic(path, text.encode(), durable=False)
 
     @classmethod
     def read(cls, path: Path) -> Health | None:
@@ -104,6 +121,12 @@ class Health:
             return _parse(path.read_bytes())
         except (OSError, OutpostError):
             return None
+
+
+def _with(values: Mapping[str, Any], name: str, encoded: str) -> str:
+    """A JSON object of these values, one of which is encoded already."""
+    rest = json.dumps({key: value for key, value in values.items() if key != name})
+    return f"{rest[:-1]}, {json.dumps(name)}: {encoded}}}"
 
 
 def _parse(data: bytes) -> Health:
@@ -118,6 +141,7 @@ def _parse(data: bytes) -> Health:
         boot=fields.text("boot"),
         pid=fields.integer("pid"),
         models={name: _model(models.table(name)) for name in models.names()},
+        disk=fields.text("disk", ""),
     )
     if fields.faults:
         raise OutpostError("health.json: " + "; ".join(fields.faults))

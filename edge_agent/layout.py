@@ -57,6 +57,10 @@ class Layout:
         """TUF metadata of the release repository."""
         return self.data / "tuf"
 
+    def slices(self, model: str, digest: str) -> Path:
+        """What a release reported in the last day, by camera and shift."""
+        return self.data / "slices" / model / f"{digest[:16]}.json"
+
     def baseline(self, camera: str) -> Path:
         """What commissioning taught of one camera."""
         return self.data / "baseline" / camera

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 PAYLOAD_VERSION = 1
 ROOT = "outpost/v1"
 DEVICE_PATTERN = r"[a-z0-9-]{1,64}"
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 STATUS = "up/status"
 INFO = "up/info"
@@ -109,7 +110,7 @@ class Stamper:
             "model_version": model_version,
             **payload,
         }
-        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        return _ENCODER.encode(document).encode()
 
 
 @dataclass

@@ -151,7 +151,10 @@ def choose(slot: Slot, linked: str) -> Choice:
 
 
 class Journal:
-    """The device's memory of transitions. One per data folder; several processes may open it."""
+    """The device's memory of transitions. One per data folder; several processes may open it.
+
+    One thread at a time may use it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create the journal.
@@ -161,7 +164,9 @@ class Journal:
         """
         self.path = path
         with self._translated():
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None)
+            self._db = sqlite3.connect(
+                path, timeout=10, isolation_level=None, check_same_thread=False
+            )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -25,8 +25,9 @@ from edge_agent.commands.calibrate_frames import (
 )
 from edge_agent.commands.calibrate_report import Outcome, Row, as_json, as_text
 from edge_agent.config import Camera, Config
+from edge_agent.config.gate import VIEW_PATTERN
 from edge_agent.errors import SourceError, UsageError
-from edge_agent.gate.baseline import VIEW_PATTERN, Baseline, Reference
+from edge_agent.gate.baseline import Baseline, Reference
 from edge_agent.gate.learn import Student, settle
 from edge_agent.gate.measures import KINDS
 from edge_agent.gate.sheet import MOST, draw

@@ -53,6 +53,8 @@ class StatusReport:
             for model in models
             if model.fallback_reason
         ]
+        if self.health.disk:
+            lines.append(f"{self.health.disk}; frames go on, telemetry waits")
         if not self.alive:
             lines.append(
                 f"the last window is {self.age_s:.0f} s old: the agent hangs or is not running"

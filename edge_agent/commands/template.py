@@ -153,7 +153,9 @@ model = "defects"
 # clear_when = "class_scratch < 5" # hysteresis; the opposite of when, when absent
 # clear_after = 3                  # windows in a row
 # hold_off_s = 300.0               # not again so soon
-# actions = []                     # "capture", "rollback", "retrain", "stop"
+# actions = []                     # "capture", "reference", "rollback", "retrain", "stop"
+# reference = "night"              # for that action: compare with this one only (calibrate --name)
+# reference_stays = false          # until another rule switches, not until the alert is cleared
 
 # Limits of the child process in which registry-sync proves a release on this device.
 [selftest]

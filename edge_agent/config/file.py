@@ -111,6 +111,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
     fields = Fields(document)
     folder = path.parent.absolute()
     capture = parse_capture(fields.table("capture", optional=True), folder)
+    gate = parse_gate(fields.table("gate", optional=True))
     config = Config(
         path=path,
         device=parse_device(fields.table("device"), folder),
@@ -122,7 +123,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
         ),
         models=tuple(parse_model(item) for item in fields.tables("model", least=1)),
         cameras=tuple(parse_camera(item, folder) for item in fields.tables("camera")),
-        gate=parse_gate(fields.table("gate", optional=True)),
+        gate=gate,
         drift=parse_drift(fields.table("drift", optional=True)),
         metrics=parse_metrics(fields.table("metrics", optional=True)),
         selftest=parse_selftest(fields.table("selftest", optional=True)),
@@ -133,6 +134,7 @@ def parse(document: dict[str, Any], path: Path) -> Config:
             fields.tables("rule"),
             folder,
             captures=capture.enabled,
+            gate=gate.enabled,
         ),
         feedback=parse_feedback(fields.table("feedback", optional=True)),
         prometheus=parse_prometheus(fields.table("prometheus", optional=True)),

@@ -21,6 +21,8 @@ CHECKS = (
 """What is checked of each frame; of several that fail, the first here is the one to name."""
 
 ACTIONS = ("skip", "flag", "pass")
+VIEW_PATTERN = r"[a-z0-9-]{1,32}"
+"""The name of a reference that a camera was calibrated with."""
 
 
 @dataclass(frozen=True)

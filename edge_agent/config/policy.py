@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_agent.checked import Fields, nearest
+from edge_agent.config.gate import VIEW_PATTERN
 from edge_agent.policy.expression import Condition, When, names, parse
 from edge_agent.policy.rules import (
     ACTIONS,
@@ -61,7 +62,9 @@ class Policy:
     webhook: Webhook | None
 
 
-def parse_policy(fields: Fields, rules: list[Fields], folder: Path, *, captures: bool) -> Policy:
+def parse_policy(
+    fields: Fields, rules: list[Fields], folder: Path, *, captures: bool, gate: bool
+) -> Policy:
     """Read ``[policy]`` and each ``[[rule]]``; faults are noted in ``fields``.
 
     Args:
@@ -69,9 +72,12 @@ def parse_policy(fields: Fields, rules: list[Fields], folder: Path, *, captures:
         rules: the sections.
         folder: of the file.
         captures: whether frames may be kept on this device.
+        gate: whether frames are checked on it.
     """
     defaults = DEFAULTS if fields.boolean("defaults", True) else ()
     own = tuple(_rules(rules, captures=captures))
+    if not gate and any(REFERENCE in rule.actions for rule in own):
+        fields.fault("", f'the action "{REFERENCE}" of a [[rule]] needs [gate] enabled = true')
     for name in sorted({rule.name for rule in own if [r.name for r in own].count(rule.name) > 1}):
         fields.fault("", f'the [[rule]] "{name}" is there twice')
     taken = {rule.name for rule in own}
@@ -114,9 +120,24 @@ def _rule(fields: Fields, known: Mapping[str, str], *, captures: bool) -> Rule:
         clear_after=fields.integer("clear_after", CLEAR_AFTER, least=1, most=100_000),
         hold_off_s=fields.number("hold_off_s", HOLD_OFF_S, least=0.0, most=30 * 86400.0),
         actions=_actions(fields, when.condition, known, captures=captures),
+        reference=fields.text("reference", "", pattern=VIEW_PATTERN),
+        reference_stays=fields.boolean("reference_stays", False),
     )
+    _reference(fields, rule)
     fields.close()
     return rule
+
+
+def _reference(fields: Fields, rule: Rule) -> None:
+    """The action and the name of the reference belong together."""
+    if REFERENCE in rule.actions and not rule.reference:
+        fields.fault(
+            "reference", "should name the reference to switch to (edge-agent calibrate --name)"
+        )
+    if rule.reference and REFERENCE not in rule.actions:
+        fields.fault("reference", f'needs "{REFERENCE}" among the actions')
+    if rule.reference_stays and not rule.reference:
+        fields.fault("reference_stays", "needs a reference")
 
 
 def _when(fields: Fields, name: str, known: Mapping[str, str]) -> When:
@@ -144,11 +165,6 @@ def _actions(
             fields.fault(
                 "actions", f'"{name}" is not one of {", ".join(ACTIONS)}{nearest(name, ACTIONS)}'
             )
-    if REFERENCE in actions:
-        fields.fault(
-            "actions", f'"{REFERENCE}": the input check chooses its reference by itself in this'
-            " version (edge-agent calibrate --name); take it out"
-        )  # fmt: skip
     if CAPTURE in actions and not captures:
         fields.fault("actions", f'"{CAPTURE}" needs [capture] enabled = true')
     if actions and kind_of(condition, known) == DEVICE:

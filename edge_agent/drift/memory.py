@@ -26,11 +26,16 @@ def path_of(folder: Path, digest: str) -> Path:
     return folder / f"drift-{digest[:16]}.json"
 
 
-def write(path: Path, history: History, spacing_s: float | None) -> None:
+def encode(history: History, spacing_s: float | None) -> bytes:
+    """The bytes of the file, as the history is at this moment."""
+    text = json.dumps(document_of(history, spacing_s), sort_keys=True, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def write(path: Path, data: bytes) -> None:
     """Replace a history on disk; those of long gone releases go. Raises `StorageError`."""
     make_dirs(path.parent)
-    text = json.dumps(document_of(history, spacing_s), sort_keys=True, separators=(",", ":"))
-    write_atomic(path, text.encode() + b"\n")
+    write_atomic(path, data)
     with storage_errors(path.parent):
         others = sorted(path.parent.glob("drift-*.json"), key=lambda one: one.stat().st_mtime)
         for old in others[:-KEPT]:

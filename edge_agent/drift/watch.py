@@ -1,8 +1,8 @@
 """Frames in, verdicts out: what the agent holds for a release. Counting never waits for judging.
 
 `look` is called for each frame that the gate passed and the model judged; it counts one frame per
-spacing and does little else. `settle` is called by the agent's loop: it judges full blocks and
-writes the history down, where no frame waits for it.
+spacing and does little else. `settle` is called by the agent's loop: it judges full blocks, where
+no frame waits for it, and gives the history to whoever goes to the disk.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.detection.decode import Floats
 from edge_agent.drift import memory
 from edge_agent.drift.baseline import Ints
@@ -81,18 +82,27 @@ class CameraWatch:
         rules: the camera's part of the budget.
         spacing_s: seconds between frames that count; None learns it.
         path: where the history is kept.
+        disk: who writes it there.
 
     Attributes:
         trouble: why the history could not be written the last time, or "".
     """
 
     def __init__(
-        self, camera: str, layout: Layout, rules: Rules, spacing_s: float | None, path: Path
+        self,
+        camera: str,
+        layout: Layout,
+        rules: Rules,
+        spacing_s: float | None,
+        path: Path,
+        *,
+        disk: Disk | None = None,
     ) -> None:
         self.camera = camera
         self._layout = layout
         self._rules = rules
         self._path = path
+        self._disk = disk or AtOnce()
         self.history, remembered_s = _remembered(path, layout)
         known_s = spacing_s if spacing_s is not None else remembered_s
         self.spacing = Spacing(known_s, len(_PACE_OF))
@@ -148,7 +158,7 @@ class CameraWatch:
         return full
 
     def judge(self, blocks: list[Block]) -> list[Judged]:
-        """Verdicts of full blocks; the history is then written down."""
+        """Verdicts of full blocks; the history is then given to be written down."""
         told = []
         for block in blocks:
             before = self.history.standing
@@ -157,12 +167,17 @@ class CameraWatch:
                 after = self.history.standing
                 told.append(Judged(self.camera, verdict, before, after, self.history))
         if blocks:
-            try:
-                memory.write(self._path, self.history, self.spacing.seconds)
-                self.trouble = ""
-            except StorageError as error:
-                self.trouble = f"{error}; what is usual for camera {self.camera} is not kept"
+            data = memory.encode(self.history, self.spacing.seconds)
+            self._disk.do(f"drift {self._path}", lambda: self._write(data))
         return told
+
+    def _write(self, data: bytes) -> None:
+        """An errand."""
+        try:
+            memory.write(self._path, data)
+            self.trouble = ""
+        except StorageError as error:
+            self.trouble = f"{error}; what is usual for camera {self.camera} is not kept"
 
 
 def _remembered(path: Path, layout: Layout) -> tuple[History, float | None]:

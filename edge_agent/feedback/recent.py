@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from edge_agent.errors import StorageError
 from edge_agent.feedback.frames import Box, Detected, FrameKey
 from edge_agent.feedback.store import Store
+from edge_agent.telemetry.payloads import feedback_totals
 
 if TYPE_CHECKING:
     from edge_agent.detection.decode import Floats
@@ -94,7 +95,7 @@ class Recent:
 
     def totals(self) -> dict[str, int | float]:
         """Counters for ``up/metrics/system``."""
-        return {"feedback_frames_lost_total": self._lost}
+        return feedback_totals(self._lost)
 
     def _work(self) -> None:
         store: Store | None = None

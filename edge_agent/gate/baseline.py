@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from edge_agent.atomic import write_atomic
 from edge_agent.checked import Fields, canonical_json
+from edge_agent.config.gate import VIEW_PATTERN
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, storage_errors
 from edge_agent.gate.measures import KINDS, Range
@@ -30,7 +31,6 @@ from edge_agent.metrics import DEVICE_PATTERN
 
 FILE = "baseline.json"
 SCHEMA_VERSION = 1
-VIEW_PATTERN = r"[a-z0-9-]{1,32}"
 _HASH = r"[0-9a-f]{64}"
 _OURS = re.compile(r"[a-z0-9-]+-(picture|mask)-[0-9a-f]{8}\.png")
 _MOST_SIDE = 8192

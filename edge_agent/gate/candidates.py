@@ -48,7 +48,13 @@ class Judged(NamedTuple):
 
 
 class Candidate(Protocol):
-    """A reference that a frame is held against; it has buffers and a history, one per camera."""
+    """A reference that a frame is held against; it has buffers and a history, one per camera.
+
+    Attributes:
+        name: of the reference, "" for the bundle's.
+    """
+
+    name: str
 
     def distance(self, thumb: Image) -> float:
         """How unlike a frame's thumbnail is; only to be compared with that of others."""
@@ -68,6 +74,7 @@ class Plain:
     """
 
     def __init__(self, gray: Image | None, limits: Range | None, *, learnt: bool) -> None:
+        self.name = ""
         self._reference = None if gray is None else Reference(gray)
         self._limits = limits
         self._scorer = None if limits is None else Scorer("ssim", limits)
@@ -111,7 +118,7 @@ class Calibrated:
     def __init__(
         self, name: str, learnt: Learnt, frame_width: int, ssim_min: float | None = None
     ) -> None:
-        self._name = name
+        self.name = name
         self._ranges = dict(learnt.ranges)
         if ssim_min is not None:
             usual = self._ranges["ssim"].usual
@@ -140,7 +147,7 @@ class Calibrated:
             check, score = KINDS[scorer.name].check, scorer.score(value)
             if check not in found or score > found[check].score:
                 found[check] = Found(score, self._words(scorer.name, measured))
-        return Judged(self._name, measured.values["ssim"], found)
+        return Judged(self.name, measured.values["ssim"], found)
 
     def _words(self, name: str, measured: Measured) -> Callable[[], str]:
         return lambda: sentence(name, measured, self._ranges[name], self._scale)

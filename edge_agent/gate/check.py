@@ -90,13 +90,17 @@ class Gate:
         gate._rate = Rate(baseline.fps) if baseline.fps is not None else None
         return gate
 
-    def check(self, image: Image, *, seq: int = 0, at: float | None = None) -> Verdict:
+    def check(
+        self, image: Image, *, seq: int = 0, at: float | None = None, only: str = ""
+    ) -> Verdict:
         """Judge the next (H, W, 3) BGR uint8 picture; anything else is a verdict of its own.
 
         Args:
             image: the picture.
             seq: its number at the source.
             at: when it was captured, in seconds; None leaves the rate unchecked.
+            only: name of the one reference to compare with; all are asked when it is "" or not one
+                of `views`.
         """
         trouble = unusable(image)
         if trouble:
@@ -104,7 +108,7 @@ class Gate:
             return Verdict(False, None, None, trouble, checks)
         view = look(image, self.width)
         found = self._schema(view, seq, at)
-        judged = self._best(view) if self._comparable(found) else _NOTHING
+        judged = self._best(view, only) if self._comparable(found) else _NOTHING
         checks = self._scored({**found, **judged.found})
         failed = telling(checks)
         text = _failed(failed) if failed else self._text(judged.ssim)
@@ -126,9 +130,11 @@ class Gate:
         wrong = "schema" in found and found["schema"].score >= 1.0
         return not wrong or self._actions["schema"] == "pass"
 
-    def _best(self, view: View) -> Judged:
+    def _best(self, view: View, only: str) -> Judged:
         """What the reference says that fits best; others are asked only if the nearest fails."""
         order = self._candidates
+        if only in self.views:
+            order = [one for one in order if one.name == only]
         if len(order) > 1:
             thumb = thumbnail(view.gray)
             order = sorted(order, key=lambda one: one.distance(thumb))

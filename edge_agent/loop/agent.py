@@ -1,7 +1,8 @@
 """The agent: cameras work in their threads, this loop closes windows, swaps releases and reports.
 
-Nothing in this loop is waited for by a frame: a disk or a broker that stalls delays reports, not
-inference.
+Nothing in this loop is waited for by a frame, and it waits for no disk itself: what must go to one
+is an errand of a clerk (`edge_agent.clerk`), and a stall is said in the health file while it lasts
+and in an event afterwards.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent import __version__
+from edge_agent.clerk import AtOnce, Clerks, Stalls
 from edge_agent.config import Config
 from edge_agent.errors import OutpostError, StorageError, UsageError
 from edge_agent.health import Health, Window
@@ -52,6 +54,7 @@ from edge_agent.telemetry.voice import Telemetry
 TICK_S = 0.05
 REPORT_S = 1.0
 JOIN_S = 0.7
+LAST_HEALTH_S = 0.3
 log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ class Agent:
         reporter: Reporter | None,
         overseer: Overseer,
         counters: Sequence[Counter] = (),
+        clerks: Clerks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -83,9 +87,13 @@ class Agent:
         self._reporter = reporter
         self._overseer = overseer
         self._counters = tuple(counters)
+        self._stalls = Stalls(clerks)
+        at_once = AtOnce()
+        self._data = clerks.data if clerks else at_once
+        self._run_disk = clerks.run if clerks else at_once
         self._clock = clock
         self._stopping = False
-        self._system = SystemReader(config.layout.data)
+        self._system = SystemReader(config.layout.data, disk=self._data)
         self._speed = Speed()
         self._calls = 0
         self._swaps = 0
@@ -156,10 +164,11 @@ class Agent:
             self._follow(runtime)
             for loaded in runtime.releases.holder.collect():
                 self._retire(runtime, loaded)
-        if self._desk is not None:
-            self._desk.poll()
+        if self._desk is not None and self._desk.busy:
+            self._data.do("commands", self._desk.poll)
         self._forward()
         self._tell(self._overseer.tick())
+        self._tell(self._stalls.look())
         now = self._clock()
         if now >= self._report_at:
             self._report_at = now + REPORT_S
@@ -185,8 +194,12 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        for runtime in self._runtimes:
+            if runtime.current is not None:
+                runtime.current.save(end=True)
         self._overseer.close()
         self._write_health(stopped=True)
+        self._run_disk.settle(LAST_HEALTH_S)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
         self._telemetry.send([farewell], model_version=self._version)
         log.info("edge-agent stopped")
@@ -225,6 +238,7 @@ class Agent:
     def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
         """The last window of a release that was swapped out; then its memory goes."""
         self._close_window(runtime, loaded)
+        loaded.save(end=True)
         try:
             loaded.lane.close()
         except Exception as error:  # a runtime may raise anything; the old model must not stop us
@@ -237,11 +251,16 @@ class Agent:
     def _report(self) -> None:
         if self._reporter is None:
             return
+        reporter = self._reporter
         errors = {runtime.name: runtime.releases.error for runtime in self._runtimes}
-        try:
-            self._reporter.poll(self._telemetry, errors)
-        except StorageError as error:
-            self._complain(str(error))
+
+        def report() -> None:
+            try:
+                reporter.poll(self._telemetry, errors)
+            except StorageError as error:
+                self._complain(str(error))
+
+        self._data.do("report", report)
 
     def _close_windows(self) -> None:
         for runtime in self._runtimes:
@@ -276,6 +295,7 @@ class Agent:
             input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
         ]
         messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
+        loaded.save(end=False)
         messages += drifting
         if loaded is runtime.current:
             messages += self._finite_events(runtime, report)
@@ -327,15 +347,17 @@ class Agent:
         now = self._clock()
         frames = sum((runtime.frames for runtime in self._runtimes), FrameCounts())
         totals: dict[str, int | float] = dict(
-            frame_totals(frames, during_swap=self._dropped_during_swap, swaps=self._swaps)
+            frame_totals(
+                frames,
+                during_swap=self._dropped_during_swap,
+                swaps=self._swaps,
+                calls=self._calls,
+            )
         )
-        totals["inference_calls_total"] = self._calls
         for counter in self._counters:
             totals |= counter()
-        try:
-            totals |= outbox_totals(self._outbox, self._telemetry.lost)
-        except StorageError as error:
-            self._complain(str(error))
+        totals |= outbox_totals(self._outbox, self._telemetry.lost)
+        totals |= self._stalls.totals()
         message = system_message(
             self._system.read(), self._speed, totals, seconds=now - self._window_began
         )
@@ -355,11 +377,16 @@ class Agent:
             models={
                 runtime.name: model_health(runtime, stopped=stopped) for runtime in self._runtimes
             },
+            disk=self._stalls.state,
         )
-        try:
-            health.write(self._config.layout.health)
-        except (OutpostError, OSError) as error:
-            self._complain(f"{self._config.layout.health}: {error}")
+
+        def write() -> None:
+            try:
+                health.write(self._config.layout.health)
+            except (OutpostError, OSError) as error:
+                self._complain(f"{self._config.layout.health}: {error}")
+
+        self._run_disk.do("health", write)
 
     def _complain(self, text: str) -> None:
         """Log a lasting trouble once."""

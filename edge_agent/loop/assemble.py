@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.clerk import Clerks
 from edge_agent.config import Address, Config
 from edge_agent.errors import StorageError
 from edge_agent.feedback.intake import Intake
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 LAST_CAPTURES_S = 0.5
 LAST_WORDS_S = 0.9
+LAST_ERRANDS_S = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -80,14 +82,21 @@ def assemble(
     Raises:
         OutpostError: a part cannot be made.
     """
-    starts, inbox = _starts(config, stack), Inbox()
+    inbox, clerks = Inbox(), Clerks.start()
+    ends: list[Callable[[], None]] = []
+    stack.callback(_close, clerks, ends)
+    starts = Starts(config.layout.starts)
+    ends.append(starts.end)
     intake = _intake(config, inbox, stack)
     shown = _page(config, page, boot, intake)
-    outbox = _outbox(config, stack)
+    outbox = _outbox(config)
+    ends.append(outbox.close)
+    journal = None if bundle is not None else _journal(config)
+    if journal is not None:
+        ends.append(journal.close)
     scrape = _scrape(config, lambda: telemetry.state)
     heard = [part for part in (shown.heard if shown else None, scrape) if part is not None]
-    telemetry = Telemetry(outbox, boot, listeners=heard)
-    journal = None if bundle is not None else _journal(config, stack)
+    telemetry = Telemetry(outbox, boot, listeners=heard, disk=clerks.data)
     recorder, recent = _recorder(config, boot, inbox, stack), _recent(config, boot, stack)
     wishes = None if recorder is None else Wishes(recorder, config.capture.spacing_s)
     snapshots = Snapshots()
@@ -95,9 +104,11 @@ def assemble(
     everywhere += [shown.watch] if shown is not None else []
     everywhere += [recent.listen] if recent is not None else []
     listeners = _listeners(everywhere, recorder, wishes)
-    runtimes = make_runtimes(config, bundle, journal, inbox, listeners)
+    runtimes = make_runtimes(config, bundle, journal, inbox, listeners, clerks.data)
     webhook = _webhook(config, inbox, stack)
-    overseer = Overseer(config, runtimes, journal=journal, wishes=wishes, webhook=webhook)
+    overseer = Overseer(
+        config, runtimes, journal=journal, wishes=wishes, webhook=webhook, disk=clerks.data
+    )
     telemetry.listen(overseer.heard)
     agent = Agent(
         config,
@@ -107,11 +118,12 @@ def assemble(
         outbox=outbox,
         reporter=_reporter(config, journal, outbox),
         overseer=overseer,
+        clerks=clerks,
         counters=[starts.totals, *(part.totals for part in (recorder, shown, recent) if part)],
     )
     hooks = Hooks(
         tell=inbox.put,
-        obey=_desk(config, agent, runtimes, snapshots, telemetry, intake),
+        obey=_desk(config, agent, runtimes, snapshots, inbox, intake),
         announcements=_announcements(config),
         expiry_s=config.metrics.outbox_max_age_h * 3600,
     )
@@ -143,7 +155,7 @@ def _desk(
     agent: Agent,
     runtimes: Sequence[ModelRuntime],
     snapshots: Snapshots,
-    telemetry: Telemetry,
+    inbox: Inbox,
     intake: Intake,
 ) -> Callable[[str, bytes, bool], None] | None:
     """Where commands arrive, unless this device hears none."""
@@ -154,7 +166,7 @@ def _desk(
         config.layout.commands,
         actions(config.layout, cameras, snapshots, agent.set_interval, intake),
         allowed=config.mqtt.commands,
-        tell=telemetry.say,
+        tell=lambda message: inbox.put(message, 0),
     )
     agent.obey(desk)
     return desk.hear
@@ -168,29 +180,29 @@ def _announcements(config: Config) -> tuple[tuple[str, bytes], ...]:
     return (announcement(config),)
 
 
-def _journal(config: Config, stack: ExitStack) -> Journal | None:
+def _close(clerks: Clerks, ends: Sequence[Callable[[], None]]) -> None:
+    """Close what is on the disk; where that does not answer, the process ends without it."""
+    clerks.run.close(LAST_ERRANDS_S)
+    if not clerks.data.close(LAST_ERRANDS_S):
+        log.warning("the disk does not answer; what waits for it is lost")
+        return
+    for end in reversed(ends):
+        end()
+
+
+def _journal(config: Config) -> Journal | None:
     """The journal, or None: a damaged one must not keep the device from inferring."""
     try:
-        journal = Journal(config.layout.journal)
+        return Journal(config.layout.journal)
     except StorageError as error:
         log.error("%s; running what the `current` link names", error)
         return None
-    stack.callback(journal.close)
-    return journal
 
 
-def _starts(config: Config, stack: ExitStack) -> Starts:
-    starts = Starts(config.layout.starts)
-    stack.callback(starts.end)
-    return starts
-
-
-def _outbox(config: Config, stack: ExitStack) -> Outbox:
+def _outbox(config: Config) -> Outbox:
     settings = config.metrics
     most_bytes, max_age_s = int(settings.outbox_max_mb * 1e6), settings.outbox_max_age_h * 3600
-    outbox = Outbox(config.layout.outbox, most_bytes, max_age_s)
-    stack.callback(outbox.close)
-    return outbox
+    return Outbox(config.layout.outbox, most_bytes, max_age_s)
 
 
 def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_agent.bundle import Manifest
+from edge_agent.clerk import Disk
 from edge_agent.config import Config, Model
 from edge_agent.drift import memory
 from edge_agent.drift.history import Rules
@@ -23,6 +24,7 @@ def drift_watch(
     manifest: Manifest,
     profile: Profile | None,
     clock: Callable[[], float],
+    disk: Disk | None = None,
 ) -> DriftWatch:
     """Watch each camera of a model; they share the device's budget of false alarms."""
     settings, classes = config.drift, len(manifest.classes)
@@ -38,7 +40,7 @@ def drift_watch(
             spacing_s = settings.spacing_s
             if spacing_s is None:
                 spacing_s = _learnt(config, camera.id)
-            cameras[camera.id] = CameraWatch(camera.id, layout, rules, spacing_s, path)
+            cameras[camera.id] = CameraWatch(camera.id, layout, rules, spacing_s, path, disk=disk)
     return DriftWatch(
         cameras,
         SkewMonitor(profile, settings),

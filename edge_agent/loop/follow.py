@@ -2,7 +2,8 @@
 
 The journal and the ``current`` link are looked at about once a second. A release on trial has its
 start counted durably before it is loaded, so a release that kills the process at load is left
-after `slots.MAX_STARTS` starts. Loading happens in a thread while the old release serves.
+after `slots.MAX_STARTS` starts. Loading happens in a thread while the old release serves, and
+looking and counting by whoever goes to the disk: a poll never waits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_agent.backoff import Backoff
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.errors import OutpostError, StorageError
 from edge_agent.layout import Layout
 from edge_agent.loop.loaded import Holder, Loaded
@@ -146,18 +148,27 @@ class _Loader:
         return option, self._outcome, time.monotonic() - self._began
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What the journal and the ``current`` link said at one moment."""
+
+    slot: Slot | StorageError
+    linked: str
+
+
 class Follower:
     """Follows the journal and the ``current`` link of one model.
 
     Args:
         model: its name.
         layout: the device's folders.
-        journal: shared by all models of this agent; used from the polling thread only. None when
-            it could not be opened: then the link alone decides.
+        journal: shared by all models of this agent; used in errands only. None when it could not
+            be opened: then the link alone decides.
         load: loads a digest.
         clock: monotonic seconds.
         room: asked before a release is loaded beside another; a start that is not made for want
             of room is not counted either.
+        disk: who goes to the journal and the link.
     """
 
     def __init__(
@@ -168,6 +179,7 @@ class Follower:
         load: Load,
         clock: Callable[[], float] = time.monotonic,
         room: Room = anywhere,
+        disk: Disk | None = None,
     ) -> None:
         self.holder = Holder()
         self.error = ""
@@ -178,45 +190,62 @@ class Follower:
         self._load = load
         self._clock = clock
         self._room = room
+        self._disk = disk or AtOnce()
+        self._seen: _Seen | None = None
+        self._preparing: Option | None = None
+        self._prepared: str | StorageError | None = None
         self._held = ""
         self._loader = _Loader()
         self._look_at = 0.0
         self._retry: dict[str, tuple[Backoff, float]] = {}
         self._told_rejected = ""
+        self._noted = False
 
     @property
     def loading(self) -> bool:
-        """Whether a release is being loaded now."""
-        return self._loader.option is not None
+        """Whether a release is being loaded now, or its start being counted."""
+        return self._loader.option is not None or self._preparing is not None
 
     def poll(self) -> list[Change]:
         """Take over what was loaded; once a second look whether something else is wanted."""
         changes = self._finish()
-        if self.loading or self._clock() < self._look_at:
+        if self._preparing is not None:
+            changes += self._go_on(self._preparing)
+        if self.loading:
             return changes
-        self._look_at = self._clock() + POLL_S
-        return changes + self._look()
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + POLL_S
+            self._disk.do(f"look {self._model}", self._read)
+        seen, self._seen = self._seen, None
+        return changes if seen is None else changes + self._look(seen)
 
-    def _look(self) -> list[Change]:
-        slot = self._slot()
-        if slot is None:
-            return []
-        wanted = plan(slot, self._layout.linked(self._model))
-        changes = self._tell_rejected(wanted)
-        option = self._next(wanted)
-        if option is not None:
-            changes += self._start(option)
-        return changes
+    def _read(self) -> None:
+        """An errand: what the journal and the link say now."""
+        slot, linked = self._slot(), self._layout.linked(self._model)
+        self._seen = _Seen(slot, linked)
 
-    def _slot(self) -> Slot | None:
-        """The journal's row; when it cannot be read, what runs goes on, else the link decides."""
+    def _slot(self) -> Slot | StorageError:
         if self._journal is None:
             return Slot(self._model)
         try:
             return self._journal.slot(self._model)
         except StorageError as error:
-            self._note_error(str(error))
-            return Slot(self._model) if self.holder.current is None else None
+            return error
+
+    def _look(self, seen: _Seen) -> list[Change]:
+        """When the journal cannot be read, what runs goes on; without that the link decides."""
+        slot = seen.slot
+        if isinstance(slot, StorageError):
+            self._note_error(str(slot))
+            if self.holder.current is not None:
+                return []
+            slot = Slot(self._model)
+        wanted = plan(slot, seen.linked)
+        changes = self._tell_rejected(wanted)
+        option = self._next(wanted)
+        if option is not None:
+            changes += self._start(option)
+        return changes
 
     def _next(self, wanted: Plan) -> Option | None:
         """The best option that may be tried now and is better than what runs."""
@@ -235,15 +264,35 @@ class Follower:
 
     def _start(self, option: Option) -> list[Change]:
         running = self.holder.current
-        if running is not None and (why := self._room(option.digest, running)):
-            return self._hold(option, why)
-        self._held = ""
-        if option.on_trial and self._journal is not None:
+        self._prepared = None
+        if self._disk.do(f"start {self._model}", lambda: self._prepare(option, running)):
+            self._preparing = option
+            return self._go_on(option)
+        return []
+
+    def _prepare(self, option: Option, running: Loaded | None) -> None:
+        """An errand: whether there is room; then a start on trial is counted."""
+        why = "" if running is None else self._room(option.digest, running)
+        if not why and option.on_trial and self._journal is not None:
             try:
                 starts = self._journal.count_start(self._model, option.digest)
             except StorageError as error:  # what cannot be counted is not started
-                return [self._failed(option, error)]
+                self._prepared = error
+                return
             log.info("%s: start %d of %s on trial", self._model, starts, option.digest[:12])
+        self._prepared = why
+
+    def _go_on(self, option: Option) -> list[Change]:
+        """Load what was prepared, once it is."""
+        answer = self._prepared
+        if answer is None:
+            return []
+        self._preparing = self._prepared = None
+        if isinstance(answer, StorageError):
+            return [self._failed(option, answer)]
+        if answer:
+            return self._hold(option, answer)
+        self._held = ""
         self._loader.start(option, self._load)
         return []
 
@@ -289,17 +338,25 @@ class Follower:
 
     def _tell_rejected(self, wanted: Plan) -> list[Change]:
         """Once per release: it used up its starts; the journal's audit log says so too."""
-        known = not wanted.rejected or wanted.rejected == self._told_rejected
-        if known or self._journal is None:
+        journal, digest = self._journal, wanted.rejected
+        if not digest or journal is None:
             return []
-        self._note_error(wanted.reason, wanted.rejected)
-        try:
-            self._journal.note(self._model, wanted.rejected, "AGENT_FELL_BACK", wanted.reason)
-        except StorageError as error:
-            log.error("%s: %s", self._model, error)
-            return []
-        self._told_rejected = wanted.rejected
-        return [Change("failed", wanted.rejected, f"{self._model}: {wanted.reason}")]
+        new = digest != self._told_rejected
+        if new:
+            self._note_error(wanted.reason, digest)
+            self._told_rejected, self._noted = digest, False
+
+        def note() -> None:
+            try:
+                if not self._noted:
+                    journal.note(self._model, digest, "AGENT_FELL_BACK", wanted.reason)
+                self._noted = True
+            except StorageError as error:
+                log.error("%s: %s", self._model, error)
+
+        if not self._noted:
+            self._disk.do(f"reject {self._model}", note)
+        return [Change("failed", digest, f"{self._model}: {wanted.reason}")] if new else []
 
 
 class FixedRelease:

@@ -3,7 +3,8 @@
 The self-test before a switch runs in a child process; this one asks the very engine that judges the
 camera's frames: weights that were damaged in memory, a driver that computes otherwise since it grew
 hot. One golden frame is on its way at a time, and the next is lined up by a later tick, so a
-camera's frame never waits for more than one of them.
+camera's frame never waits for more than one of them. The frames are read by whoever goes to the
+disk; no tick waits for it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import hashlib
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from edge_agent.bundle import Bundle
 from edge_agent.checked import plural
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.detection.detector import Result
 from edge_agent.detection.golden import Golden
 from edge_agent.detection.preprocess import Image, Letterbox
@@ -69,11 +71,12 @@ class _Round:
     """One test that is under way."""
 
     loaded: Loaded
-    golden: Golden
     letterbox: Letterbox
     canvases: Canvases
-    results: list[Result]
     began: float
+    golden: Golden | None = None
+    picture: Image | None = None
+    results: list[Result] = field(default_factory=list)
     waiting: bool = False
 
 
@@ -87,6 +90,7 @@ class LiveSelfTest:
         interval_s: seconds between two tests; 0 tests never, not even when asked.
         variant: of the model, as configured.
         clock: monotonic seconds.
+        disk: who reads the golden frames.
 
     Attributes:
         outcome: of the last whole test of the release that serves, or None.
@@ -99,6 +103,8 @@ class LiveSelfTest:
         interval_s: float,
         variant: str = "auto",
         clock: Callable[[], float] = time.monotonic,
+        *,
+        disk: Disk | None = None,
     ) -> None:
         self.outcome: Outcome | None = None
         self.trouble = ""
@@ -108,6 +114,9 @@ class LiveSelfTest:
         self._clock = clock
         self._round: _Round | None = None
         self._back: queue.SimpleQueue[Result | Exception] = queue.SimpleQueue()
+        self._disk = disk or AtOnce()
+        self._read: queue.SimpleQueue[tuple[_Round, Golden | Image | OutpostError]]
+        self._read = queue.SimpleQueue()
         self._digest = ""
         self._due = 0.0
 
@@ -139,44 +148,65 @@ class LiveSelfTest:
         if loaded is None:
             return
         self._due = self._clock() + self._interval_s
-        try:
-            golden = read_golden(loaded.bundle, self._variant)
-        except OutpostError as error:
-            self.trouble = str(error)
-            self._holder.give_back(loaded)
-            return
         letterbox, canvases = loaded.detector.letterbox(), loaded.lane.borrowed()
-        self._round = _Round(loaded, golden, letterbox, canvases, [], self._clock())
-        self._next(self._round)
+        round_ = self._round = _Round(loaded, letterbox, canvases, self._clock())
+        self._fetch(round_, lambda: read_golden(loaded.bundle, self._variant))
+        self._take_read()
 
-    def _next(self, round_: _Round) -> None:
-        """Read and line up one frame; one that is damaged on the disk ends the test.
+    def _next(self, round_: _Round, golden: Golden) -> None:
+        """Read one frame, then line it up."""
+        file = golden.frames[len(round_.results)].file
+        self._fetch(round_, lambda: read_picture(round_.loaded.bundle, file))
+        self._take_read()
 
-        A camera that is busy may keep all its canvases: then the next tick tries again.
-        """
+    def _fetch(self, round_: _Round, read: Callable[[], Golden | Image]) -> None:
+        """Have something read; what comes of it is taken up by `_take_read`."""
+
+        def errand() -> None:
+            try:
+                self._read.put((round_, read()))
+            except OutpostError as error:
+                self._read.put((round_, error))
+
+        if not self._disk.do(f"golden {round_.loaded.model}", errand):
+            self._end(round_)
+
+    def _take_read(self) -> None:
+        """Go on with what was read; what is damaged on the disk ends the test."""
+        while not self._read.empty():
+            round_, got = self._read.get()
+            if round_ is not self._round:
+                continue
+            if isinstance(got, OutpostError):
+                self.trouble = str(got)
+                self._end(round_)
+            elif isinstance(got, Golden):
+                round_.golden = got
+                self._next(round_, got)
+            else:
+                round_.picture = got
+                self._line_up(round_, got)
+
+    def _line_up(self, round_: _Round, picture: Image) -> None:
+        """Send a frame to the network; a busy camera may keep all canvases until the next tick."""
         canvas = round_.canvases.take(PATIENCE_S)
         if canvas is None:
             return
-        frame = round_.golden.frames[len(round_.results)]
-        try:
-            picture = read_picture(round_.loaded.bundle, frame.file)
-            tensor, placement = round_.letterbox(picture, canvas)
-        except OutpostError as error:
-            self.trouble = str(error)
-            round_.canvases.give_back(canvas)
-            self._end(round_)
-            return
+        tensor, placement = round_.letterbox(picture, canvas)
 
         def done(outcome: Result | Exception) -> None:
             round_.canvases.give_back(canvas)
             self._back.put(outcome)
 
-        round_.waiting = True
+        round_.picture, round_.waiting = None, True
         round_.loaded.lane.submit(Job(tensor, placement, 0.0, done))
 
     def _go_on(self, round_: _Round) -> Outcome | None:
-        if not round_.waiting:
-            self._next(round_)
+        if round_.picture is not None:
+            self._line_up(round_, round_.picture)
+        self._take_read()
+        golden = round_.golden
+        if golden is None or not round_.waiting:
             return None
         try:
             came = self._back.get_nowait()
@@ -189,12 +219,12 @@ class LiveSelfTest:
         if round_.loaded is not self._holder.current:  # swapped meanwhile: nobody asks any more
             self._end(round_)
             return None
-        if len(round_.results) < len(round_.golden.frames):
-            self._next(round_)
+        if len(round_.results) < len(golden.frames):
+            self._next(round_, golden)
             return None
         manifest = round_.loaded.bundle.manifest
         precision = manifest.variant(self._variant).precision
-        failures = judge(round_.loaded.bundle, round_.golden, round_.results, precision)
+        failures = judge(round_.loaded.bundle, golden, round_.results, precision)
         return self._finish(round_, failures)
 
     def _finish(self, round_: _Round, failures: tuple[str, ...]) -> Outcome:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.detection.detector import Result
@@ -61,6 +63,8 @@ class Judge:
     Attributes:
         inferred, skipped, errors: frames so far, by outcome.
         withheld: whether frames are judged and counted, but their boxes not told.
+        reference: the only one that the gate compares with, whatever release comes; "" for its own
+            choice. Set from any thread: it holds from the next frame on.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Judge:
     ) -> None:
         self.inferred = self.skipped = self.errors = 0
         self.withheld = False
+        self.reference = ""
         self._camera = camera
         self._gate = gate
         self._holder = holder
@@ -127,7 +132,9 @@ class Judge:
         gate = loaded.gates.get(self._camera.id)
         verdict = None
         if gate is not None:
-            verdict = gate.check(frame.image, seq=frame.seq, at=frame.captured_at)
+            verdict = gate.check(
+                frame.image, seq=frame.seq, at=frame.captured_at, only=self.reference
+            )
         gate_s = time.perf_counter() - began
         if verdict is not None and gate is not None:
             self._watch(verdict, gate.ssim_min, loaded.version)
@@ -196,9 +203,7 @@ class Judge:
             loaded.drift.look(self._camera.id, _glance(frame, before.verdict, result))
         self.inferred += 1
         if self._detections and not self.withheld:
-            reported = loaded.reported(result.detections).tolist()
-            boxes = [[round(value, 4) for value in row] for row in reported]
-            self._tell(_detections(self._camera.id, frame, boxes), loaded.version)
+            self._tell(detections_message(frame, loaded, result), loaded.version)
         self._show(Seen(frame, before.verdict, result, loaded))
 
     def _fail(self, loaded: Loaded, error: Exception) -> None:
@@ -280,6 +285,8 @@ def _age_ms(frame: Frame) -> float:
     return (time.time() - frame.captured_at) * 1e3
 
 
-def _detections(camera: str, frame: Frame, boxes: list[list[float]]) -> Message:
+def detections_message(frame: Frame, loaded: Loaded, result: Result) -> Message:
+    """``up/detections/<camera>``: what is reported of one frame."""
+    boxes = np.round(loaded.reported(result.detections).astype(np.float64), 4).tolist()
     payload = {"frame": frame.seq, "captured_at": round(frame.captured_at, 3), "detections": boxes}
-    return Message(f"up/detections/{camera}", payload, durable=False)
+    return Message(f"up/detections/{frame.camera}", payload, durable=False)

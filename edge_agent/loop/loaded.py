@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_agent.bundle import Bundle
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
 from edge_agent.detection.detector import Detector
@@ -28,6 +29,7 @@ from edge_agent.loop.lane import Lane
 from edge_agent.loop.process import give_memory_back
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
+from edge_agent.monitors.slice_memory import SliceMemory
 from edge_agent.monitors.slices import SliceHistory
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.sources.folder import read_picture
@@ -45,6 +47,7 @@ class Loaded:
         limit: score above which detections are reported; of all classes or of each one's own.
         lane: what brings frames through the detector.
         slices: what it reported per camera and shift.
+        slice_memory: keeps that over a restart; None where nothing is kept.
         users: frames that are inside it now.
     """
 
@@ -60,6 +63,7 @@ class Loaded:
     users: int = 0
     lane: Lane = field(init=False)
     slices: SliceHistory = field(init=False)
+    slice_memory: SliceMemory | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.lane = Lane(self.detector)
@@ -75,6 +79,13 @@ class Loaded:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
 
+    def save(self, *, end: bool) -> None:
+        """Have kept what must outlive it: after a window now and then, and at its end."""
+        if self.slice_memory is not None and end:
+            self.slice_memory.save()
+        elif self.slice_memory is not None:
+            self.slice_memory.window()
+
     def reported(self, detections: Floats) -> Floats:
         """Those of a frame's detections that are reported; the others are for the monitors."""
         return above(detections, self.limit)
@@ -87,6 +98,7 @@ def load_release(
     digest: str = "",
     *,
     clock: Callable[[], float] = time.monotonic,
+    disk: Disk | None = None,
 ) -> Loaded:
     """Open a bundle, load and warm its detector, make the cameras' gates.
 
@@ -96,6 +108,7 @@ def load_release(
         root: folder of the bundle.
         digest: that it must have; "" accepts any.
         clock: monotonic seconds, by which frames are sampled for drift.
+        disk: who writes down what is learnt while it runs; at once when None.
 
     Raises:
         BundleError: when it is damaged or another one.
@@ -119,17 +132,20 @@ def load_release(
     )
     detector.warm_up()
     give_memory_back()
-    return Loaded(
+    loaded = Loaded(
         model=model.name,
         digest=manifest.digest,
         bundle=bundle,
         detector=detector,
         gates=_gates(config, model, bundle, profile),
         window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
-        drift=drift_watch(config, model, manifest, profile, clock),
+        drift=drift_watch(config, model, manifest, profile, clock, disk),
         variant=manifest.variant(model.variant).id,
         limit=limit,
     )
+    path = config.layout.slices(model.name, manifest.digest)
+    loaded.slice_memory = SliceMemory(path, loaded.slices, disk or AtOnce(), clock=clock)
+    return loaded
 
 
 def room_beside(config: Config, model: Model, digest: str, beside: Loaded) -> str:

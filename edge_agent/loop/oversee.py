@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config
 from edge_agent.loop.golden import LiveSelfTest, Outcome
 from edge_agent.loop.hands import Hands
@@ -61,6 +63,7 @@ class Overseer:
         wishes: where frames are asked for; None where none are kept.
         webhook: who is asked for retraining; None for nobody.
         clocks: the time.
+        disk: who goes to the journal, the alerts' file and the golden frames.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class Overseer:
         wishes: Wishes | None = None,
         webhook: Webhook | None = None,
         clocks: Clocks = Clocks(time.monotonic, time.time),  # noqa: B008 - frozen
+        disk: Disk | None = None,
     ) -> None:
+        disk = disk or AtOnce()
+        self._remarks: deque[Message] = deque()
         self._runtimes = list(runtimes)
         self._clock = clocks.monotonic
         self._readings: dict[tuple[str, str], dict[str, float | int]] = {}
@@ -84,6 +90,7 @@ class Overseer:
                 config.policy.selftest_s,
                 config.model(runtime.name).variant,
                 clocks.monotonic,
+                disk=disk,
             )
             for runtime in runtimes
         }
@@ -95,8 +102,11 @@ class Overseer:
             {rule.name: kind_of(rule.when.condition, known) for rule in rules},
             {CAMERA: cameras, MODEL: [runtime.name for runtime in runtimes], DEVICE: [""]},
             memory=Memory(config.layout.alerts),
-            hands=Hands(config, self._runtimes, journal, wishes, webhook),
+            hands=Hands(
+                config, self._runtimes, journal, wishes, webhook, disk, self._remarks.append
+            ),
             clocks=clocks,
+            disk=disk,
         )
         self._notes_at = 0.0
 
@@ -111,11 +121,11 @@ class Overseer:
 
     def begin(self) -> list[Message]:
         """What stands from before."""
-        return self._desk.begin() + self._withhold()
+        return self._desk.begin() + self._withhold() + self._refer()
 
     def tick(self) -> list[Message]:
-        """Golden frames that are due, and what people acknowledged."""
-        messages = []
+        """Golden frames that are due, what people acknowledged, what was done at the disk."""
+        messages = self._taken()
         for name, selftest in self._selftests.items():
             before = selftest.outcome
             if (outcome := selftest.tick()) is not None:
@@ -154,7 +164,7 @@ class Overseer:
         """All rules, after all metrics of a window were sent."""
         messages = self._desk.window(self._subjects())
         self._readings.clear()
-        return messages + self._withhold()
+        return messages + self._taken() + self._withhold() + self._refer()
 
     def close(self) -> None:
         """Let go of the releases."""
@@ -207,6 +217,42 @@ class Overseer:
                     camera.judge.withheld = hold
                     messages.append(_withheld_event(runtime.name, name, hold))
         return messages
+
+    def _refer(self) -> list[Message]:
+        """Switch each camera's input check to the reference that a rule names, or back; told."""
+        messages = []
+        for runtime in self._runtimes:
+            for camera in runtime.cameras:
+                name, judge_ = camera.camera.id, camera.judge
+                wanted = self._desk.reference_of([(CAMERA, name), (MODEL, runtime.name)])
+                if wanted != judge_.reference:
+                    judge_.reference = wanted
+                    messages.append(_reference_event(runtime, name, wanted))
+        return messages
+
+    def _taken(self) -> list[Message]:
+        taken = []
+        while self._remarks:
+            taken.append(self._remarks.popleft())
+        return taken
+
+
+def _reference_event(runtime: ModelRuntime, camera: str, name: str) -> Message:
+    """``reference.switched``, ``reference.restored``, or ``reference.unknown`` to this camera."""
+    fields = {"model": runtime.name, "camera": camera, "reference": name}
+    if not name:
+        text = f"camera {camera}: the input check chooses its reference by itself again"
+        return event("reference.restored", "info", text, **fields)
+    gate = runtime.current.gates.get(camera) if runtime.current is not None else None
+    known = sorted(gate.views) if gate is not None else None
+    if known is not None and name not in known:
+        text = (
+            f'camera {camera}: a rule wants the reference "{name}", which it was not calibrated'
+            f" with ({', '.join(known) or 'none'}); edge-agent calibrate --name {name}"
+        )
+        return event("reference.unknown", "error", text, **fields)
+    text = f'camera {camera}: the input check compares with "{name}" only, as a rule says'
+    return event("reference.switched", "info", text, **fields)
 
 
 def _down(runtime: ModelRuntime) -> list[str]:

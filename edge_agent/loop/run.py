@@ -17,10 +17,12 @@ from edge_agent.errors import StorageError, storage_errors
 from edge_agent.layout import Layout
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.assemble import assemble
+from edge_agent.loop.logs import Aside
 from edge_agent.loop.process import settle
 from edge_agent.sinks import make_sink
 
 GOODBYE_S = 0.9
+LAST_LINES_S = 0.5
 
 
 def run(
@@ -43,8 +45,8 @@ def run(
     """
     settle()
     boot = secrets.token_hex(4)
-    start_logging(config, boot)
     with ExitStack() as stack:
+        stack.callback(start_logging(config, boot).finish, LAST_LINES_S)
         _make_folders(config.layout)
         stack.enter_context(only_one(config.layout.data / "agent.lock"))
         house = assemble(config, stack, boot, bundle=bundle, page=page or config.page.address)
@@ -97,7 +99,7 @@ def stop_on_signals(agent: Agent) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_logging(config: Config, boot: str) -> None:
+def start_logging(config: Config, boot: str) -> Aside:
     """One line per record on stderr: text, or JSON where ``[log]`` wants it."""
     handler = logging.StreamHandler(sys.stderr)
     if config.log.format == "json":
@@ -107,4 +109,6 @@ def start_logging(config: Config, boot: str) -> None:
     else:
         form = "%(asctime)s %(levelname)s %(message)s"
         handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    aside = Aside(handler)
+    logging.basicConfig(level=logging.INFO, handlers=[aside])
+    return aside

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edge_agent.clerk import Disk
 from edge_agent.config import Config, Model
 from edge_agent.errors import UsageError
 from edge_agent.loop.camera import CameraWorker
@@ -25,6 +26,7 @@ def make_runtimes(
     journal: Journal | None,
     inbox: Inbox,
     listeners: Listeners,
+    disk: Disk,
 ) -> list[ModelRuntime]:
     """The runtimes of all models that are configured.
 
@@ -34,35 +36,44 @@ def make_runtimes(
         journal: None when it could not be opened, or is not followed.
         inbox: where cameras leave their messages.
         listeners: who looks at their frames.
+        disk: who goes to the data folder for them.
 
     Raises:
         UsageError: a bundle is given, and more than one model configured.
         OutpostError: the bundle cannot be loaded.
     """
     if bundle is not None:
-        return [_fixed(config, bundle, inbox, listeners)]
-    return [_followed(config, model, journal, inbox, listeners) for model in config.models]
+        return [_fixed(config, bundle, inbox, listeners, disk)]
+    return [_followed(config, model, journal, inbox, listeners, disk) for model in config.models]
 
 
 def _followed(
-    config: Config, model: Model, journal: Journal | None, inbox: Inbox, listeners: Listeners
+    config: Config,
+    model: Model,
+    journal: Journal | None,
+    inbox: Inbox,
+    listeners: Listeners,
+    disk: Disk,
 ) -> ModelRuntime:
     def load(digest: str) -> Loaded:
-        return load_release(config, model, config.layout.release(model.name, digest), digest)
+        root = config.layout.release(model.name, digest)
+        return load_release(config, model, root, digest, disk=disk)
 
     def room(digest: str, beside: Loaded) -> str:
         return room_beside(config, model, digest, beside)
 
-    follower = Follower(model.name, config.layout, journal, load, room=room)
+    follower = Follower(model.name, config.layout, journal, load, room=room, disk=disk)
     return _runtime(config, model, follower, inbox, listeners)
 
 
-def _fixed(config: Config, bundle: Path, inbox: Inbox, listeners: Listeners) -> ModelRuntime:
+def _fixed(
+    config: Config, bundle: Path, inbox: Inbox, listeners: Listeners, disk: Disk
+) -> ModelRuntime:
     if len(config.models) != 1:
         names = ", ".join(model.name for model in config.models)
         raise UsageError(f"--bundle runs one model, {config.path} has {names}; leave one [[model]]")
     model = config.models[0]
-    releases = FixedRelease(lambda: load_release(config, model, bundle))
+    releases = FixedRelease(lambda: load_release(config, model, bundle, disk=disk))
     return _runtime(config, model, releases, inbox, listeners)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_agent.atomic import write_atomic
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import StorageError, storage_errors
+from edge_agent.telemetry.payloads import start_totals
 
 SCHEMA_VERSION = 1
 log = logging.getLogger(__name__)
@@ -55,10 +56,7 @@ class Starts:
         """Counters for ``up/metrics/system``; none where they could not be kept."""
         if self._tally is None:
             return {}
-        return {
-            "agent_starts_total": self._tally.starts,
-            "agent_unclean_ends_total": self._tally.unclean,
-        }
+        return start_totals(self._tally.starts, self._tally.unclean)
 
     def end(self) -> None:
         """This run ends as it should."""

@@ -67,9 +67,12 @@ class Histograms:
                 counts[bisect_right(EDGES[name], values)] += 1
             return
         data = np.asarray(values, np.float64).ravel()
-        data = data[~np.isnan(data)]
+        unknown = data != data
+        if unknown.any():
+            data = data[~unknown]
         if name == CLASS_FEATURE:
-            index = np.clip(data.astype(np.int64), 0, self.classes - 1)
+            # np.clip looks up the limits of the type at each call: ten times the time of this
+            index = np.minimum(np.maximum(data.astype(np.int64), 0), self.classes - 1)
         else:
             index = np.searchsorted(_INNER[name], data, side="right")
         counts += np.bincount(index, minlength=len(counts))

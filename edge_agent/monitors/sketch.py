@@ -7,6 +7,8 @@ and Lee, VLDB 2019, with fixed edges so that two sketches merge by adding).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from itertools import accumulate
 
 GROWTH = 1.04
 LEAST_MS = 0.001
@@ -41,13 +43,11 @@ class Sketch:
 
     def quantile(self, q: float) -> float:
         """The q-quantile in milliseconds (the middle of its bucket); 0 with no value."""
+        if not self.count:
+            return 0.0
         wanted = max(1, math.ceil(q * self.count))
-        seen = 0
-        for index, count in enumerate(self._counts):
-            seen += count
-            if count and seen >= wanted:
-                return LEAST_MS * math.pow(GROWTH, index + 0.5)
-        return 0.0
+        index = bisect_left(list(accumulate(self._counts)), wanted)
+        return LEAST_MS * math.pow(GROWTH, index + 0.5)
 
     @property
     def mean_ms(self) -> float:

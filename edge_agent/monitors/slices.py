@@ -8,7 +8,7 @@ that looks at another product differs rightly.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -18,6 +18,7 @@ from edge_agent.monitors.histogram import Counts
 from edge_agent.monitors.intervals import Interval, newcombe, two_sided_z
 
 EMPTY = "empty"
+SHIFTS = ("early", "late", "night")
 CONFIDENCE = 0.95
 CORRELATED_FRAMES = 10
 """Neighbouring frames show the same thing: so many count as one look."""
@@ -52,6 +53,12 @@ class SliceCounts:
         else:
             self.boxes += reported
             self.holding += reported > 0
+
+    def copy(self) -> SliceCounts:
+        """Another one that counts the same."""
+        made = SliceCounts(self.classes)
+        made.merge(self)
+        return made
 
     def merge(self, other: SliceCounts) -> None:
         """Add the frames of another one."""
@@ -160,7 +167,22 @@ def _difference(
 
 def shift_of(hour: int) -> str:
     """The shift of an hour of local time: ``early`` from 6, ``late`` from 14, ``night`` from 22."""
-    return ("early", "late", "night")[((hour - 6) % 24) // 8]
+    return SHIFTS[((hour - 6) % 24) // 8]
+
+
+@dataclass
+class Hour:
+    """One hour of one model.
+
+    Attributes:
+        number: counted from anywhere; another number is another hour.
+        shift: of `SHIFTS`.
+        cameras: id -> what its frames gave.
+    """
+
+    number: int
+    shift: str
+    cameras: dict[str, SliceCounts] = field(default_factory=dict)
 
 
 class SliceHistory:
@@ -174,7 +196,7 @@ class SliceHistory:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        self._hours: deque[_Hour] = deque(maxlen=self.HOURS)
+        self._hours: deque[Hour] = deque(maxlen=self.HOURS)
 
     @property
     def hours(self) -> int:
@@ -197,11 +219,24 @@ class SliceHistory:
         ended = bool(self._hours) and self._hours[-1].number != hour
         found = self.differences() if ended else {}
         if ended or not self._hours:
-            self._hours.append(_Hour(hour, shift))
+            self._hours.append(Hour(hour, shift))
         present = self._hours[-1].cameras
         for name, counts in cameras.items():
             present.setdefault(name, SliceCounts(len(self.classes))).merge(counts)
         return found
+
+    def restore(self, hours: Iterable[Hour]) -> None:
+        """Begin with hours from before, oldest first."""
+        self._hours.extend(hours)
+
+    def snapshot(self) -> list[Hour]:
+        """The hours so far; what is counted from now on does not change them."""
+        hours = list(self._hours)
+        if hours:
+            last = hours[-1]
+            cameras = {name: counts.copy() for name, counts in last.cameras.items()}
+            hours[-1] = Hour(last.number, last.shift, cameras)
+        return hours
 
     def differences(self) -> dict[str, Difference]:
         """The largest difference between cameras, and between shifts, where there are two."""
@@ -214,10 +249,3 @@ class SliceHistory:
         pairs = (("camera", by_camera), ("shift", by_shift))
         found = ((name, largest_difference(slices, self.classes)) for name, slices in pairs)
         return {name: difference for name, difference in found if difference is not None}
-
-
-@dataclass
-class _Hour:
-    number: int
-    shift: str
-    cameras: dict[str, SliceCounts] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from edge_agent.page.server import Server, listening
 from edge_agent.page.site import Site
 from edge_agent.page.verdicts import Verdicts
 from edge_agent.page.watch import Watch
+from edge_agent.telemetry.payloads import api_totals
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class LivePage:
 
     def totals(self) -> dict[str, int | float]:
         """Counters for ``up/metrics/system``."""
-        return {"api_calls_total": self._api_calls}
+        return api_totals(self._api_calls)
 
     @contextmanager
     def serving(self, runtimes: Sequence[ModelRuntime], journal: Path | None) -> Iterator[Address]:

@@ -1,8 +1,8 @@
 """The metrics that rules may name, and what each is about.
 
 The names are those that the payloads' builders give for a window in which everything happened, so
-there is no second list of them. Only `SELDOM` is written down: what a machine may lack, and what
-others add to the counters.
+there is no second list of them. Only what a machine may lack is written down
+(`edge_agent.monitors.system.SELDOM`), and a rule may name it on any machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from edge_agent.captures.reasons import REASONS, REFUSALS
+from edge_agent.captures.counts import Counts
+from edge_agent.clerk import Stalls
 from edge_agent.config.gate import CHECKS
 from edge_agent.config.monitors import Drift
 from edge_agent.drift.history import Rules
@@ -24,30 +25,26 @@ from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
 from edge_agent.monitors.latency import Speed, Stages
 from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.slices import SliceCounts
-from edge_agent.monitors.system import SystemReader
+from edge_agent.monitors.system import SELDOM, SystemReader
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.policy.expression import Condition, names
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import UP, Standing
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
+    api_totals,
     camera_message,
+    feedback_totals,
     frame_totals,
     input_message,
     judgement,
     outbox_totals,
     output_message,
+    start_totals,
     system_message,
 )
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"
-SELDOM = (
-    "agent_starts_total",
-    "agent_unclean_ends_total",
-    "feedback_frames_lost_total",
-    "inference_calls_total",
-    "temperature_c",
-)
 _ENVELOPE = ("camera", "model")
 
 
@@ -75,13 +72,13 @@ def _system() -> Message:
     speed = Speed(inferred=1)
     for sketch in (speed.latency, speed.end_to_end):
         sketch.add(1.0)
-    totals: dict[str, int | float] = dict(frame_totals(FrameCounts(), during_swap=0, swaps=0))
+    frames = frame_totals(FrameCounts(), during_swap=0, swaps=0, calls=0)
+    totals: dict[str, int | float] = dict(frames)
+    totals |= start_totals(0, 0) | api_totals(0) | feedback_totals(0)
+    totals |= Counts().totals() | Stalls(None).totals()
     outbox = Outbox(Path(":memory:"), 1)
     totals |= outbox_totals(outbox, lost=0)
     outbox.close()
-    totals |= {f"captures_taken_{name}_total": 0 for name in REASONS}
-    totals |= {f"captures_refused_{name}_total": 0 for name in REFUSALS}
-    totals |= {"captures_kept": 0, "captures_mb": 0.0}
     reading = SystemReader(Path("/")).read()
     return system_message(reading, speed, totals, seconds=1.0)
 

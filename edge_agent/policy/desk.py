@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.errors import StorageError
 from edge_agent.metrics import ALERTS, Message, event
 from edge_agent.policy.alerts import Alert, Track, clears, worst_first
 from edge_agent.policy.expression import Readings, evaluate, names
 from edge_agent.policy.memory import Key, Memory, Remembered
-from edge_agent.policy.rules import RETRAIN, ROLLBACK, STOP, Rule
+from edge_agent.policy.rules import REFERENCE, RETRAIN, ROLLBACK, STOP, Rule
 from edge_agent.triage import CAMERA, ENGINE, RELEASE_CAUSES, Finding
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Desk:
         memory: where alerts survive a restart.
         hands: do what rules ask for.
         clocks: the time.
+        disk: who goes to the memory while it runs.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Desk:
         memory: Memory,
         hands: Hands,
         clocks: Clocks,
+        disk: Disk | None = None,
     ) -> None:
         self._rules = {rule.name: rule for rule in rules}
         self._kinds = kinds
@@ -88,8 +92,11 @@ class Desk:
         self._memory = memory
         self._hands = hands
         self._clocks = clocks
+        self._disk = disk or AtOnce()
+        self._notes: deque[tuple[int, str]] = deque()
         self._last = 0
         self._tracks: dict[Key, Track] = {}
+        self._references: dict[tuple[str, str], str] = {}
         self._changed = False
         self._refused = ""
 
@@ -103,6 +110,24 @@ class Desk:
         """Kind and name of each subject whose detections are kept back."""
         return frozenset((a.kind, a.subject) for a in self.alerts if STOP in a.done)
 
+    def reference_of(self, subjects: Collection[tuple[str, str]]) -> str:
+        """To which reference the input check is switched for what belongs to these subjects.
+
+        Args:
+            subjects: kinds and names: a camera, and its model.
+
+        Returns:
+            What the newest standing alert wants, else what an earlier one left; "" for none.
+        """
+        newest = max(
+            (a for a in self.alerts if REFERENCE in a.done and (a.kind, a.subject) in subjects),
+            key=lambda alert: alert.number,
+            default=None,
+        )
+        if newest is not None:
+            return self._rules[newest.rule].reference
+        return next((self._references[key] for key in subjects if key in self._references), "")
+
     def begin(self) -> list[Message]:
         """Take up the alerts of the process before; tell which of them stand."""
         remembered = self._memory.begin()
@@ -115,6 +140,12 @@ class Desk:
             self._tracks[(alert.rule, alert.subject)] = track
             if not self._still_there(alert):
                 messages += self._clear(track, alert, "the rule or what it was about is gone")
+        wanted = {rule.reference for rule in self._rules.values() if rule.reference_stays}
+        self._references = {
+            (kind, name): reference
+            for (kind, name), reference in remembered.references.items()
+            if reference in wanted and name in self._subjects.get(kind, ())
+        }
         return [*messages, *self._settle(always=True)]
 
     def window(self, subjects: Iterable[Subject]) -> list[Message]:
@@ -139,9 +170,16 @@ class Desk:
         return []
 
     def take_notes(self) -> list[Message]:
-        """Read what `edge-agent alerts ack` left."""
-        notes = self._memory.take_notes()
-        return [m for number, (by, _) in notes.items() for m in self.acknowledge(number, by)]
+        """What `edge-agent alerts ack` left; what is read later comes with the next call."""
+        self._disk.do("notes", self._read_notes)
+        messages = []
+        while self._notes:
+            messages += self.acknowledge(*self._notes.popleft())
+        return messages
+
+    def _read_notes(self) -> None:
+        """An errand."""
+        self._notes.extend((n, by) for n, (by, _) in self._memory.take_notes().items())
 
     def _still_there(self, alert: Alert) -> bool:
         rule = alert.rule in self._rules and self._kinds[alert.rule] == alert.kind
@@ -225,26 +263,35 @@ class Desk:
         messages = []
         for action in due:
             alert = replace(alert, done=(*alert.done, action))
+            if action == REFERENCE:
+                self._refer(rule, alert)
             self._keep(key, replace(track, alert=alert))
             messages += self._hands.act(action, alert, subject)
         return messages
+
+    def _refer(self, rule: Rule, alert: Alert) -> None:
+        """One camera's reference that stays takes the place of what stayed before."""
+        if rule.reference_stays:
+            self._references[(alert.kind, alert.subject)] = rule.reference
+            self._changed = True
 
     def _keep(self, key: Key, track: Track) -> None:
         self._tracks[key] = track
         self._changed = True
 
     def _settle(self, *, always: bool = False) -> list[Message]:
-        """After a change: on the disk first, then the retained list."""
+        """After a change: to the disk first, then the retained list."""
         if not (self._changed or always):
             return []
         if self._changed:
-            self._changed = not self._write()
+            self._changed = False
+            self._remember()
         alerts = self.alerts
         worst = alerts[0].severity if alerts else ""
         payload = {"count": len(alerts), "worst": worst, "alerts": [shown(a) for a in alerts]}
         return [Message(ALERTS, payload, retain=True, durable=False)]
 
-    def _write(self) -> bool:
+    def _remember(self) -> None:
         wall = self._clocks.wall()
         cleared = {
             key: track.cleared_at
@@ -252,14 +299,19 @@ class Desk:
             if key[0] in self._rules
             and 0.0 <= wall - track.cleared_at < self._rules[key[0]].hold_off_s
         }
+        remembered = Remembered(self._last, tuple(self.alerts), cleared, dict(self._references))
+        if not self._disk.do("alerts", lambda: self._write(remembered)):
+            self._changed = True
+
+    def _write(self, remembered: Remembered) -> None:
+        """An errand; after a refusal the next window tries again."""
         try:
-            self._memory.write(Remembered(self._last, tuple(self.alerts), cleared))
+            self._memory.write(remembered)
         except (StorageError, OSError) as error:
             if str(error) != self._refused:
                 log.error("alerts are not remembered: %s", error)
             self._refused = str(error)
-            return False
-        return True
+            self._changed = True
 
 
 def may(action: str, alert: Alert, subject: Subject) -> bool:

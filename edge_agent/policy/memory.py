@@ -35,11 +35,13 @@ class Remembered:
         last: the highest number that was ever given.
         alerts: the active ones.
         cleared: when the last alert of a rule and subject was cleared, in wall-clock seconds.
+        references: to which the input check was switched for good, by kind and name of a subject.
     """
 
     last: int = 0
     alerts: tuple[Alert, ...] = ()
     cleared: Mapping[Key, float] = field(default_factory=dict)
+    references: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Memory:
@@ -88,6 +90,7 @@ class Memory:
             "last": remembered.last,
             "alerts": [vars(alert) | {"done": list(alert.done)} for alert in remembered.alerts],
             "cleared": cleared,
+            "references": [[*key, name] for key, name in sorted(remembered.references.items())],
         }
         write_atomic(self.path, canonical_json(document))
 
@@ -129,10 +132,20 @@ def _parse(data: bytes, path: Path) -> Remembered:
         cleared = {(str(rule), str(subject)): float(at) for rule, subject, at in rows}
     except (TypeError, ValueError):
         fields.fault("cleared", "should hold lists of a rule, a subject and seconds")
+    references = _references(fields, document)
     last = max([fields.integer("last", 0, least=0), *(alert.number for alert in alerts)])
     if fields.faults:
         raise StorageError(f"{path}: damaged: {'; '.join(fields.faults[:3])}")
-    return Remembered(last, alerts, cleared)
+    return Remembered(last, alerts, cleared, references)
+
+
+def _references(fields: Fields, document: object) -> dict[tuple[str, str], str]:
+    rows = document.get("references", []) if isinstance(document, dict) else []
+    try:
+        return {(str(kind), str(subject)): str(name) for kind, subject, name in rows}
+    except (TypeError, ValueError):
+        fields.fault("references", "should hold lists of a kind, a subject and a name")
+        return {}
 
 
 def _alert(fields: Fields) -> Alert:

@@ -28,6 +28,8 @@ class Rule:
         clear_after: windows in a row that clear it.
         hold_off_s: after it was cleared, it is not raised again for so long.
         actions: of `ACTIONS`.
+        reference: to which the input check is switched, with that action; "" without.
+        reference_stays: whether it stays when the alert is cleared, until another rule switches.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Rule:
     clear_after: int = CLEAR_AFTER
     hold_off_s: float = HOLD_OFF_S
     actions: tuple[str, ...] = ()
+    reference: str = ""
+    reference_stays: bool = False
 
 
 def _rule(name: str, when: str, severity: str, *actions: str) -> Rule:

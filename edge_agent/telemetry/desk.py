@@ -32,11 +32,11 @@ class Outcome:
 Later = Callable[[], Outcome | None]
 """Asked again and again until it gives the outcome."""
 Action = Callable[[Command], Outcome | Later]
-"""Carries out one kind of command in the agent's thread; must not block. OutpostErrors are told."""
+"""Carries out one kind of command in the thread that goes to the disk. OutpostErrors are told."""
 
 
 class Desk:
-    """Takes commands from the sink's thread; the agent's thread carries them out.
+    """Takes commands from the sink's thread; the thread that goes to the disk carries them out.
 
     Args:
         path: of the book of obeyed commands.
@@ -72,8 +72,13 @@ class Desk:
         """A command arrived; returns at once. The oldest go when too many arrive together."""
         self._arrived.append((name, payload, retained))
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do in `poll`."""
+        return bool(self._arrived or self._pending)
+
     def poll(self) -> None:
-        """Carry out what arrived and answer what is finished."""
+        """Carry out what arrived and answer what is finished; waits for the disk."""
         while self._arrived:
             self._take(*self._arrived.popleft())
         if self._pending:

@@ -35,6 +35,8 @@ PAYLOAD_MOST = 1 << 20  # bytes; brokers and consumers take less, and one must n
 _OVERHEAD_BYTES = 64  # SQLite's own per row, measured roughly
 _WAL_BYTES = 4 << 20
 _CLOCK = "worked_ms"
+_CLOSE_S = 0.5
+COUNTED = ("dropped_metrics", "dropped_events", "expired", "denied", "hung-up", "oversize")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY AUTOINCREMENT, aside INTEGER NOT NULL DEFAULT 0,
@@ -132,6 +134,7 @@ class Outbox:
         self._db.execute("UPDATE message SET aside = 0 WHERE aside != 0")
         self._aside = 0
         self._worked_s = self._get(_CLOCK) / 1e3
+        self._counts = {name: self._get(name) for name in COUNTED}
 
     def _put_aside(self) -> None:
         self._db.close()
@@ -163,7 +166,7 @@ class Outbox:
         batch = [parcel for parcel in everything if len(parcel.payload) <= PAYLOAD_MOST]
         now_s = self._now_s()
         with self._lock:
-            before = self._count, self._bytes, self._aside
+            before = self._count, self._bytes, self._aside, dict(self._counts)
             try:
                 with self._transaction():
                     self._insert(batch, now_s)
@@ -175,7 +178,7 @@ class Outbox:
                         self._db.execute(query, (life.boot, life.seq))
                     self._trim(now_s)
             except BaseException:
-                self._count, self._bytes, self._aside = before
+                self._count, self._bytes, self._aside, self._counts = before
                 raise
 
     def _insert(self, batch: list[Parcel], now_s: float) -> None:
@@ -258,12 +261,15 @@ class Outbox:
             ids: which.
             kind: counted under this name in `counts`: ``denied``, ``oversize`` or ``hung-up``.
         """
-        with self._lock, self._transaction():
+        with self._lock:
             changed = 0
-            for row_id in ids:
-                query = "UPDATE message SET aside = 1 WHERE id = ? AND aside = 0"
-                changed += self._db.execute(query, (row_id,)).rowcount
-            self._add(kind, changed)
+            with self._transaction():
+                for row_id in ids:
+                    query = "UPDATE message SET aside = 1 WHERE id = ? AND aside = 0"
+                    changed += self._db.execute(query, (row_id,)).rowcount
+                if changed:
+                    self._set(kind, self._counts[kind] + changed)
+            self._counts[kind] += changed
             self._aside += changed
 
     def release(self, suffix: str) -> int:
@@ -286,14 +292,12 @@ class Outbox:
         return Life(*row) if row else None
 
     def counts(self) -> dict[str, int]:
-        """Ever since the file was made, messages by what became of them.
+        """Ever since the file was made, messages by what became of them; does not go to the disk.
 
         ``dropped_metrics`` and ``dropped_events`` (it was full), ``expired`` (too old); set aside:
         ``denied``, ``hung-up`` and ``oversize`` (the latter also when it was never kept).
         """
-        names = ("dropped_metrics", "dropped_events", "expired", "denied", "hung-up", "oversize")
-        with self._lock, self._translated():
-            return {name: self._get(name) for name in names}
+        return dict(self._counts)
 
     @property
     def dropped(self) -> int:
@@ -315,9 +319,15 @@ class Outbox:
         return self._bytes
 
     def close(self) -> None:
-        """Close the file; what waits stays for the next start."""
-        with self._lock:
-            self._db.close()
+        """Close the file; what waits stays for the next start.
+
+        While a thread hangs in the disk with it, it stays open: the next start puts that right.
+        """
+        if self._lock.acquire(timeout=_CLOSE_S):
+            try:
+                self._db.close()
+            finally:
+                self._lock.release()
 
     def _now_s(self) -> float:
         return self._worked_s + (self._clock() - self._opened)
@@ -331,7 +341,8 @@ class Outbox:
 
     def _add(self, name: str, count: int) -> None:
         if count:
-            self._set(name, self._get(name) + count)
+            self._counts[name] += count
+            self._set(name, self._counts[name])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

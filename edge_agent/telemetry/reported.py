@@ -19,7 +19,7 @@ _SEVERITY = {
 
 
 class Reporter:
-    """Forwards the journal; used from the thread that owns it.
+    """Forwards the journal; used from the thread that goes to the disk.
 
     The cursor of the audit log is kept in the outbox, in one transaction with the event made from
     a row, so each row is told exactly once whatever is killed when.
@@ -46,10 +46,10 @@ class Reporter:
             StorageError: when the journal cannot be read.
         """
         for row in self._journal.history(after=self._outbox.cursor(CURSOR)):
-            sent = telemetry.send(
+            kept = telemetry.commit(
                 [transition_event(row)], model_version=row.version, cursor=(CURSOR, row.seq)
             )
-            if not sent:
+            if not kept:
                 return
         trial = (State.SWITCHING, State.TRIAL)
         self.on_trial = any(self._journal.slot(name).state in trial for name in self._models)

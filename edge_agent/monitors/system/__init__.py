@@ -4,6 +4,6 @@
 power of a Jetson, `nvml` what a driver says. A reading that is not there is absent, never zero.
 """
 
-from edge_agent.monitors.system.reader import SystemReader
+from edge_agent.monitors.system.reader import SELDOM, SystemReader
 
-__all__ = ["SystemReader"]
+__all__ = ["SELDOM", "SystemReader"]

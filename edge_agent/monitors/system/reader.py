@@ -7,11 +7,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_agent.clerk import AtOnce, Disk
 from edge_agent.metrics import numbers
 from edge_agent.monitors.system.nvml import Nvml
 from edge_agent.monitors.system.rails import Rails
 from edge_agent.monitors.system.sysfs import Board
 
+SELDOM = (
+    "gpu_memory_percent",
+    "gpu_memory_used_mb",
+    "gpu_mhz",
+    "gpu_percent",
+    "gpu_power_w",
+    "gpu_temperature_c",
+    "gpu_throttled",
+    "power_w",
+    "temperature_c",
+    "throttle_cpu_total",
+    "throttled",
+)
+"""Readings that a machine may lack, beside those that bear a sensor's own name."""
 _MEGA = 1e6
 Values = Mapping[str, float | int]
 Probe = Callable[[], Values]
@@ -27,6 +42,8 @@ class SystemReader:
         folder: its disk is the one reported (the data folder).
         root: below which ``sys`` lies.
         nvml: where the driver's library is had from; None where there is none.
+        disk: who asks how full the disk is. The answer is that of the reading before; one that did
+            not come is absent.
     """
 
     def __init__(
@@ -35,12 +52,16 @@ class SystemReader:
         *,
         root: Path = Path("/"),
         nvml: Callable[[], Nvml | None] = Nvml.load,
+        disk: Disk | None = None,
     ) -> None:
         import psutil
 
         self._psutil: Any = psutil
         self._process = psutil.Process()
         self._folder = folder
+        self._disk = disk or AtOnce()
+        self._space: Any = None
+        self._look_at_space()
         self._started = time.monotonic()
         self._board = Board(root)
         probes: list[Probe] = [self._board.read, Rails(root).read]
@@ -66,11 +87,18 @@ class SystemReader:
             values["temperature_c"] = _try(lambda: _hottest(self._psutil))
         return numbers(values)
 
+    def _look_at_space(self) -> None:
+        def look() -> None:
+            self._space = _try(lambda: self._psutil.disk_usage(str(self._folder)))
+
+        self._disk.do("space", look)
+
     def _host(self) -> dict[str, float | int | None]:
         psutil, process = self._psutil, self._process
         memory = _try(psutil.virtual_memory)
         swap = _try(psutil.swap_memory)
-        disk = _try(lambda: psutil.disk_usage(str(self._folder)))
+        disk, self._space = self._space, None
+        self._look_at_space()
         clock = _try(psutil.cpu_freq)
         return {
             "uptime_s": round(time.monotonic() - self._started, 1),

@@ -17,10 +17,12 @@ from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import CameraWatch, DriftWatch, Glance
 from edge_agent.errors import StorageError
 from edge_agent.gate import Statistics
+from edge_agent.metrics import Stamper
 from edge_agent.monitors.windows import WindowReport
 from edge_agent.telemetry.events import drift_event
 from edge_agent.telemetry.payloads import drift_message, output_message
 from tests.edge_agent.drift.streams import LAYOUT, blocks
+from tests.schemas import faults
 
 RULES = Rules(1.0, 0.0)
 NOON = time.mktime((2026, 5, 4, 12, 0, 0, 0, 0, -1))
@@ -91,7 +93,9 @@ def test_what_is_sent_is_flat(tmp_path):
     assert {f"chance_{name}" for name in FEATURES} < set(payload)
     assert payload["baseline_samples"] == 2000 and payload["samples"] == 300
     assert "psi_score" in payload and "ks_class" not in payload and "psi_ssim" not in payload
-    json.dumps(dict(payload), allow_nan=False)
+    document = json.loads(Stamper("b").stamp(payload, ts=1.0, model_version=1))
+    assert faults("metrics_drift", document) == []
+    assert faults("metrics_drift", document | {"samples": "many"})
     said = output_message("tiny", ("a", "b"), WindowReport(2), watch, {}).payload
     assert (said["drift_samples"], said["drift_samples_needed"]) == (300, 300)
 
@@ -140,7 +144,7 @@ def test_a_history_comes_back_as_it_was(tmp_path):
     for one in blocks(30):
         history.add(one, RULES)
     path = tmp_path / "new" / "drift-1.json"
-    memory.write(path, history, 7.5)
+    memory.write(path, memory.encode(history, 7.5))
     again, spacing_s = memory.read(path, LAYOUT)
     assert spacing_s == 7.5
     assert memory.document_of(again, 7.5) == memory.document_of(history, 7.5)
@@ -150,7 +154,8 @@ def test_a_history_comes_back_as_it_was(tmp_path):
 def test_histories_of_long_gone_releases_are_removed(tmp_path):
     """The newest four stay."""
     for number in range(6):
-        memory.write(tmp_path / f"drift-{number}.json", History.begin(LAYOUT), None)
+        data = memory.encode(History.begin(LAYOUT), None)
+        memory.write(tmp_path / f"drift-{number}.json", data)
     assert len(list(tmp_path.glob("drift-*.json"))) == 4
 
 

@@ -309,3 +309,14 @@ def test_memory_is_flat_over_many_frames():
             before = process.memory_info().rss
         gate.check(shots[number % 24], seq=number, at=number / 10)
     assert process.memory_info().rss - before < 2e6
+
+
+def test_one_reference_only():
+    """What a rule names is asked alone, frame by frame; an unknown name is nobody's."""
+    gate = Gate.calibrated(baseline(reference("day"), reference("night", seed=1)))
+    names = []
+    for number, only in enumerate(["", "night", "day", "night", "dusk", ""]):
+        verdict = gate.check(picture(number), only=only)
+        names.append((verdict.reference, verdict.passed))
+    day, night = ("day", True), ("night", False)
+    assert names == [day, night, day, night, day, day]

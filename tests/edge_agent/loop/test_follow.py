@@ -274,3 +274,42 @@ def test_a_release_in_use_is_not_handed_out():
     holder.give_back(next_frame)
     holder.give_back(inside)
     assert holder.collect() == [old] and holder.collect() == []
+
+
+class Away:
+    """A disk that does its errands when the test says so."""
+
+    def __init__(self):
+        self.errands = {}
+
+    def do(self, name, errand):
+        self.errands[name] = errand
+        return True
+
+    def come(self):
+        errands, self.errands = self.errands, {}
+        for errand in errands.values():
+            errand()
+
+
+def test_a_poll_never_waits_for_the_disk(bench):
+    """Nothing is read, counted or loaded while it is away; then one after the other."""
+    disk = Away()
+    bench.follower = Follower(
+        "m", bench.layout, bench.journal, bench.load, lambda: bench.now, disk=disk
+    )
+    bench.journal.transition(slot(State.TRIAL, candidate=B), reason="")
+    bench.link(B)
+    for _ in range(5):
+        bench.now += POLL_S
+        assert bench.follower.poll() == [] and not bench.follower.loading
+    assert list(disk.errands) == ["look m"]
+    disk.come()
+    assert bench.follower.poll() == [] and bench.follower.loading
+    assert bench.loads == [] and bench.journal.slot("m").starts == 0
+    bench.follower.poll()
+    assert list(disk.errands) == ["start m"]
+    disk.come()
+    assert bench.journal.slot("m").starts == 1 and bench.loads == []
+    bench.settle(0)
+    assert (bench.loads, bench.running) == ([B], B)

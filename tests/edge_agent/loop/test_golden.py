@@ -166,3 +166,35 @@ def test_zero_means_never(bundle):
     stage = Stage(bundle, interval_s=0.0)
     stage.test.ask()
     assert stage.test.tick() is None and stage.loaded.users == 0
+
+
+class Away:
+    """A disk that does its errand when the test says so."""
+
+    def __init__(self):
+        self.errand = None
+
+    def do(self, name, errand):
+        self.errand = errand
+        return True
+
+    def come(self):
+        errand, self.errand = self.errand, None
+        errand()
+
+
+def test_a_tick_never_waits_for_the_disk(bundle):
+    """Expected values, then picture by picture; the engine is asked for what was read."""
+    stage, disk = Stage(bundle), Away()
+    stage.test = LiveSelfTest(stage.holder, 3600.0, clock=lambda: stage.now, disk=disk)
+    read = 0
+    deadline = time.monotonic() + 10
+    while (outcome := stage.test.tick()) is None:
+        assert time.monotonic() < deadline
+        if disk.errand is not None:
+            for _ in range(3):
+                assert stage.test.tick() is None
+            disk.come()
+            read += 1
+    assert outcome.ok and read == 1 + outcome.frames
+    assert stage.loaded.users == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from edge_agent.sources import Frame
 from edge_agent.telemetry.payloads import input_message
 from tests.bundles import make_bundle
 from tests.devices import Device
-from tests.edge_agent.gate.scene import baseline, picture
+from tests.edge_agent.gate.scene import baseline, picture, reference
 
 
 @pytest.fixture(scope="session")
@@ -166,3 +167,30 @@ def test_a_release_that_is_swapped_keeps_the_cameras_baseline(tmp_path, bundle):
     after = bench.loaded.gates["top"]
     assert after is not before and after.size == before.size == (160, 120)
     assert Baseline.read(bench.folder) is not None
+
+
+def test_the_reference_is_switched_between_two_frames(tmp_path, bundle):
+    """From any thread, at any moment, and whatever release comes: each frame has one of the two."""
+    bench = Bench(tmp_path, bundle, 'action = "flag"')
+    baseline(reference("day"), reference("night", seed=1)).write(bench.folder)
+    bench.load()
+    bench.show(3)
+    bench.judge.reference = "night"
+    bench.show(3)
+    bench.load()
+    bench.show(3)
+    assert [v.reference for v, _ in bench.seen] == ["day"] * 3 + ["night"] * 6
+    ended = threading.Event()
+
+    def switch():
+        while not ended.is_set():
+            bench.judge.reference = "night" if bench.judge.reference == "day" else "day"
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    bench.show(60)
+    ended.set()
+    thread.join()
+    later = [v for v, _ in bench.seen[9:]]
+    assert len(later) == 60 and {v.reference for v in later} == {"day", "night"}
+    assert bench.judge.errors == 0

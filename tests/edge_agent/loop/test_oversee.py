@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from tests.bundles import make_bundle
+from benchmarks.line import baseline
+from tests.bundles import frame, make_bundle
 from tests.devices import MODEL, Device
 from tests.edge_agent.loop.test_captures import events, heard, wait_for
 
@@ -72,6 +75,63 @@ def test_withheld_detections(tmp_path, bundles):
         wait_for(lambda: events(device).count("output.withheld") == 2)
         assert events(device).count("alert.raised") == 1
         assert agent.stop() == 0, agent.text()
+
+
+SWITCH = """
+[policy]
+selftest_s = 0
+defaults = false
+[[rule]]
+name = "dusk"
+when = "luminance > 0.01 for 2 windows"
+clear_when = "rejected_share > 0.9"
+clear_after = 2
+hold_off_s = 3600
+actions = ["reference"]
+reference = "night"
+"""
+
+
+def calibrated(device, *names):
+    """What the device's camera was calibrated with: its own picture by day, a darker one else."""
+    made = None
+    for name in names:
+        light = 1.0 if name == "day" else 0.4
+        shown = [np.clip(frame(n) * light, 0, 255).astype(np.uint8) for n in range(12)]
+        learnt = baseline(shown, "top")
+        (one,) = learnt.references
+        one = replace(one, name=name)
+        made = replace(learnt, references=(one,)) if made is None else made.with_reference(one)
+    made.write(device.layout.baseline("top"))
+
+
+def test_a_rule_switches_the_reference_and_back(tmp_path, bundles):
+    """By day the night's reference fits no frame: the alert is cleared, and the gate is content."""
+    device = Device(tmp_path, more=SWITCH)
+    calibrated(device, "day", "night")
+    device.commit(device.add(bundles[0]))
+    with device.agent() as agent:
+        wait_for(lambda: "reference.restored" in events(device))
+        shown = len(heard(device, "metrics/input"))
+        wait_for(lambda: len(heard(device, "metrics/input")) >= shown + 3)
+        assert agent.stop() == 0, agent.text()
+    wanted = ["alert.raised", "reference.switched", "alert.cleared", "reference.restored"]
+    assert [kind for kind in events(device) if kind in wanted] == wanted
+    shares = [d["rejected_share"] for d in heard(device, "metrics/input") if d["frames"]]
+    assert shares[0] == 0.0 and max(shares) == 1.0 and shares[-1] == 0.0
+
+
+def test_a_reference_that_is_not_there_is_told(tmp_path, bundles):
+    """The gate goes on by its own choice."""
+    device = Device(tmp_path, more=SWITCH)
+    calibrated(device, "day")
+    device.commit(device.add(bundles[0]))
+    with device.agent() as agent:
+        wait_for(lambda: "reference.unknown" in events(device))
+        assert agent.stop() == 0, agent.text()
+    (told,) = [d for d in heard(device, "up/events") if d["kind"] == "reference.unknown"]
+    assert told["reference"] == "night" and "calibrate --name night" in told["text"]
+    assert {d["rejected_share"] for d in heard(device, "metrics/input") if d["frames"]} == {0.0}
 
 
 def test_an_alert_keeps_frames_and_is_acknowledged(tmp_path, bundles):

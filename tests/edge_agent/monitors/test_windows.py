@@ -162,5 +162,6 @@ def test_input_and_output_metrics_say_what_was_seen():
     assert (said["class_scratch"], said["class_broken_edge"]) == (2, 1)
     assert said["near_threshold_share"] == 0.5
     assert said["gate_ms"] == pytest.approx(3.0 / 2), "it looked at two frames"
-    totals = frame_totals(FrameCounts(9, 6, 1, 2, 0), during_swap=0, swaps=2)
+    totals = frame_totals(FrameCounts(9, 6, 1, 2, 0), during_swap=0, swaps=2, calls=8)
     assert totals["frames_captured_total"] == 9 and totals["swaps_total"] == 2
+    assert totals["inference_calls_total"] == 8

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from edge_agent.monitors.system import SystemReader
-from edge_agent.policy.catalogue import CAMERA, DEVICE, MODEL, SELDOM, catalogue, kind_of
+import re
+
+import psutil
+
+from edge_agent.monitors.system import SELDOM, SystemReader
+from edge_agent.monitors.system.nvml import Nvml
+from edge_agent.policy.catalogue import CAMERA, DEVICE, MODEL, catalogue, kind_of
 from edge_agent.policy.expression import names, parse
 from edge_agent.policy.rules import DEFAULTS
 from tests.bundles import make_bundle
 from tests.devices import Device
 from tests.edge_agent.loop.test_captures import heard, wait_for
+from tests.edge_agent.monitors.system.boards import NAMES, plant
+from tests.edge_agent.monitors.system.pretend_nvml import PretendNvml
+from tests.edge_agent.monitors.system.test_nvml import CARD
 
 ENVELOPE = {"v", "ts", "boot", "seq", "model_version", "camera", "model"}
 
@@ -31,22 +39,41 @@ def test_what_a_rule_is_about():
     assert kind_of(parse("class_scratch > 5").condition, known) == MODEL
 
 
-def test_readings_that_a_machine_may_lack_are_still_read_somewhere(tmp_path):
-    """The one list that is written by hand names nothing that every machine has."""
-    everywhere = {"rss_mb", "uptime_s", "disk_free_mb", "cpu_percent"}
-    assert everywhere <= set(SystemReader(tmp_path).read()) and not everywhere & set(SELDOM)
+def read_somewhere(tmp_path):
+    """What the boards of the tests and a card with everything say."""
+    read = set()
+    for name in NAMES:
+        root = plant(name, tmp_path / name)
+        for nvml in (lambda: None, lambda: Nvml(PretendNvml(CARD))):
+            read |= set(SystemReader(tmp_path, root=root, nvml=nvml).read())
+    return read
+
+
+def test_what_is_written_down_is_what_some_machines_say(tmp_path, monkeypatch):
+    """The one list that is kept by hand has neither too much nor too little."""
+    monkeypatch.setattr(psutil, "sensors_temperatures", dict)
+    bare = set(SystemReader(tmp_path, root=tmp_path, nvml=lambda: None).read())
+    named_by_a_sensor = re.compile(r"temperature_.+_c|power_.+_w|throttle_oc\d+_total")
+    seldom = {
+        name for name in read_somewhere(tmp_path) - bare if not named_by_a_sensor.fullmatch(name)
+    }
+    assert seldom == set(SELDOM)
+    assert seldom <= set(catalogue())
 
 
 def test_every_metric_of_a_real_agent_may_be_named(tmp_path):
-    """No builder sends a number that the catalogue does not know."""
+    """The catalogue knows every number that is sent, and none of the device that is not."""
     device = Device(
         tmp_path, more="[drift]\nspacing_s = 0\nprofile_frames = 20\n[capture]\nenabled = true\n"
     )
     device.commit(device.add(make_bundle(tmp_path / "v1")))
-    with device.agent() as agent:
+    with device.agent("--page", "127.0.0.1:0") as agent:
         wait_for(lambda: any("psi_score" in d for d in heard(device, "metrics/output")))
         assert agent.stop() == 0, agent.text()
     for topic in ("system", "output", "input", "camera"):
         sent = {name for d in heard(device, f"metrics/{topic}") for name in d} - ENVELOPE
         named = {name for name in sent if not name.startswith("class_")}
         assert named and named <= set(catalogue()), topic
+        if topic == "system":
+            of_device = {name for name, kind in catalogue().items() if kind == DEVICE}
+            assert of_device - named <= set(SELDOM)

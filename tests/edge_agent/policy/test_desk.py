@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from edge_agent.errors import StorageError
 from edge_agent.metrics import ALERTS
 from edge_agent.policy.alerts import Alert
 from edge_agent.policy.desk import Clocks, Desk, Subject, may
 from edge_agent.policy.expression import parse
 from edge_agent.policy.memory import Memory
-from edge_agent.policy.rules import CAPTURE, RETRAIN, ROLLBACK, STOP, Rule
+from edge_agent.policy.rules import CAPTURE, REFERENCE, RETRAIN, ROLLBACK, STOP, Rule
 from edge_agent.triage import CAMERA, ENGINE, MODEL, SCENE, Finding
 
 
@@ -39,7 +40,7 @@ class Room:
         self.folder, self.rules = folder, rules
         self.open()
 
-    def open(self, **subjects):
+    def open(self, disk=None, **subjects):
         self.hands = Recorded()
         self.memory = Memory(self.folder / "alerts.json")
         self.desk = Desk(
@@ -49,6 +50,7 @@ class Room:
             memory=self.memory,
             hands=self.hands,
             clocks=Clocks(lambda: self.now, lambda: self.now),
+            disk=disk,
         )
         return self.desk.begin()
 
@@ -178,3 +180,99 @@ def test_a_disk_that_refuses_is_tried_again(tmp_path):
     folder.mkdir()
     room.window(2)
     assert len(room.memory.read().alerts) == 1
+
+
+def switching(name, over, reference, **more):
+    """A rule that switches the reference while ``a`` is above a number."""
+    actions = (REFERENCE,)
+    return Rule(
+        name, parse(f"a > {over}"), clear_after=1, hold_off_s=0, actions=actions,
+        reference=reference, **more,
+    )  # fmt: skip
+
+
+MINE = [("camera", "top"), ("model", "m")]
+
+
+def test_a_reference_returns_when_the_alert_is_cleared(tmp_path):
+    """The newest alert says which; after it the one before; then nobody."""
+    room = Room(tmp_path, switching("dusk", 1, "dusk"), switching("night", 5, "night"))
+    assert room.desk.reference_of(MINE) == ""
+    seen = []
+    for value in (2, 9, 2, 0):
+        room.window(value)
+        seen.append(room.desk.reference_of(MINE))
+        room.open()  # a restart changes nothing
+        assert room.desk.reference_of(MINE) == seen[-1]
+    assert seen == ["dusk", "night", "dusk", ""]
+    assert room.desk.reference_of([("camera", "top"), ("model", "other")]) == ""
+
+
+def test_a_reference_stays_where_the_rule_says_so(tmp_path):
+    """Until another rule switches, over restarts too, and for as long as a rule still wants it."""
+    low = Rule(
+        "day", parse("a < 1"), clear_after=1, hold_off_s=0, actions=(REFERENCE,),
+        reference="day", reference_stays=True,
+    )  # fmt: skip
+    room = Room(tmp_path, low, switching("night", 5, "night", reference_stays=True))
+    seen = []
+    for value in (3, 9, 3, 0, 3):
+        room.window(value)
+        seen.append(room.desk.reference_of(MINE))
+        room.open()
+        assert room.desk.reference_of(MINE) == seen[-1]
+    assert seen == ["", "night", "night", "day", "day"]
+    room.rules = (room.rules[1],)
+    room.open()
+    assert room.desk.reference_of(MINE) == ""
+
+
+@pytest.mark.parametrize("rows", [[["model", "m"]], [1], {"m": "day"}, "day"])
+def test_references_that_are_none_are_damage(tmp_path, rows):
+    """The file is put aside as a whole."""
+    room = Room(tmp_path, rule())
+    room.window(2)
+    path = room.memory.path
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"references": rows}))
+    with pytest.raises(StorageError, match="references"):
+        room.memory.read()
+
+
+class Away:
+    """A disk that does its errands when the test says so."""
+
+    def __init__(self):
+        self.errands = {}
+
+    def do(self, name, errand):
+        self.errands[name] = errand
+        return True
+
+    def come(self):
+        errands, self.errands = self.errands, {}
+        for errand in errands.values():
+            errand()
+
+
+def test_alerts_do_not_wait_for_the_disk(tmp_path):
+    """Raised and cleared while it is away; the newest is written then, and refusals retry."""
+    room, disk = Room(tmp_path, rule(hold_off_s=0)), Away()
+    room.open(disk)
+    assert kinds(room.window(2)) == ["alert.raised"]
+    assert not (tmp_path / "alerts.json").exists()
+    room.window(0)
+    assert kinds(room.window(2)) == ["alert.raised"]
+    disk.come()
+    assert [alert.number for alert in room.memory.read().alerts] == [2]
+    (tmp_path / "alerts.json").unlink()
+    (tmp_path / "alerts.json").mkdir()
+    room.window(0)
+    disk.come()
+    (tmp_path / "alerts.json").rmdir()
+    room.window(0)
+    disk.come()
+    assert room.memory.read().alerts == () and room.memory.read().last == 2
+    room.memory.leave_note(9, "ada", 5.0)
+    assert room.desk.take_notes() == []
+    disk.come()
+    assert room.desk.take_notes() == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_agent.errors import StorageError
 from edge_agent.metrics import Message, Reader, Stamper, event
 from edge_agent.telemetry.outbox import Outbox
-from edge_agent.telemetry.voice import Telemetry
+from edge_agent.telemetry.voice import WAITING_MOST, Telemetry
 
 
 def payload(seq, boot="b"):
@@ -83,10 +83,10 @@ def outbox(tmp_path):
 def test_a_full_disk_is_counted_and_leaves_no_gap_in_the_numbers(outbox, caplog):
     """The loop goes on; the trouble is logged once; later numbers follow the last kept one."""
     telemetry = Telemetry(outbox, "b", clock=lambda: 5.0)
-    assert telemetry.send([event("a", "info", "one")])
+    telemetry.send([event("a", "info", "one")])
     outbox.full = True
-    assert not telemetry.send([event("a", "info", "two"), Message("up/metrics/system", {})])
-    assert not telemetry.send([event("a", "info", "three")])
+    telemetry.send([event("a", "info", "two"), Message("up/metrics/system", {})])
+    telemetry.send([event("a", "info", "three")])
     outbox.full = False
     telemetry.send([event("a", "info", "four")], model_version=3)
     kept = [json.loads(item.parcel.payload) for item in outbox.waiting(10)]
@@ -110,7 +110,74 @@ def test_listeners_hear_each_message_once_and_in_order(tmp_path):
     outbox = Outbox(tmp_path / "outbox.sqlite", 1_000_000)
     telemetry = Telemetry(outbox, "b", listeners=[heard.append])
     messages = [event("a", "info", "first"), Message("up/status", {}, durable=False)]
-    assert telemetry.send(messages)
+    telemetry.send(messages)
     outbox.close()
-    assert not telemetry.send([event("b", "info", "lost")])
+    telemetry.send([event("b", "info", "lost")])
+    assert telemetry.lost == 1
     assert [message.payload.get("text") for message in heard] == ["first", None, "lost"]
+
+
+class Away:
+    """A disk that does not answer until `come`."""
+
+    def __init__(self):
+        self.errands = {}
+
+    def do(self, name, errand):
+        self.errands[name] = errand
+        return True
+
+    def settle(self, timeout_s):
+        return not self.errands
+
+    def come(self):
+        for errand in self.errands.values():
+            errand()
+        self.errands = {}
+
+
+def test_what_waits_for_the_disk_keeps_its_time_and_gets_its_number_late(outbox):
+    """Numbers without a gap, in the order in which it was said; a commit does not overtake."""
+    now, disk = [1.0], Away()
+    telemetry = Telemetry(outbox, "b", clock=lambda: now[0], disk=disk)
+    telemetry.send([event("a", "info", "one")], model_version=7)
+    now[0] = 2.0
+    telemetry.send([event("a", "info", "two")])
+    assert len(outbox) == 0 and telemetry.waiting == 2
+    now[0] = 3.0
+    assert telemetry.commit([event("a", "info", "three")], cursor=("c", 5))
+    disk.come()
+    kept = [json.loads(item.parcel.payload) for item in outbox.waiting(10)]
+    assert [(d["text"], d["seq"], d["ts"], d["model_version"]) for d in kept] == [
+        ("one", 1, 1.0, 7),
+        ("two", 2, 2.0, 0),
+        ("three", 3, 3.0, 0),
+    ]
+    assert telemetry.waiting == 0 and outbox.cursor("c") == 5
+
+
+def test_a_disk_that_is_away_for_long_costs_the_oldest_metrics_first(outbox, caplog):
+    """As many wait as are allowed; what went is counted, and leaves no gap."""
+    disk = Away()
+    telemetry = Telemetry(outbox, "b", disk=disk)
+    telemetry.send([event("a", "info", str(number)) for number in range(10)])
+    for number in range(WAITING_MOST + 20):
+        telemetry.send([Message("up/metrics/system", {"number": number})])
+    assert telemetry.waiting == WAITING_MOST and telemetry.lost == 30
+    telemetry.send([event("a", "info", str(number)) for number in range(WAITING_MOST)])
+    disk.come()
+    kept = [json.loads(item.parcel.payload) for item in outbox.waiting(2 * WAITING_MOST)]
+    assert {item["kind"] for item in kept} == {"a"} and len(kept) == WAITING_MOST
+    assert [item["seq"] for item in kept] == list(range(1, WAITING_MOST + 1))
+    assert telemetry.lost == 30 + WAITING_MOST
+    assert caplog.text.count("telemetry is lost: the disk does not answer") == 1
+
+
+def test_a_message_that_is_no_json_takes_no_other_with_it(outbox):
+    """A bug of ours: counted, and no number is spent on it."""
+    telemetry = Telemetry(outbox, "b")
+    bad = Message("up/metrics/system", {"value": float("nan")})
+    telemetry.send([event("a", "info", "one"), bad, event("a", "info", "two")])
+    kept = [json.loads(item.parcel.payload) for item in outbox.waiting(10)]
+    assert [(d["text"], d["seq"]) for d in kept] == [("one", 1), ("two", 2)]
+    assert telemetry.lost == 1

@@ -36,3 +36,28 @@ def test_delays_double_up_to_a_bound_and_begin_anew(jitter, share):
         assert backoff.next_s() == 5 * share
     backoff.reset()
     assert backoff.next_s() == share
+
+
+class Away:
+    """A disk that answers when the test says so."""
+
+    def __init__(self):
+        self.errands = []
+
+    def do(self, name, errand):
+        self.errands.append(errand)
+        return True
+
+    def come(self):
+        while self.errands:
+            self.errands.pop()()
+
+
+def test_what_the_disk_does_not_say_in_time_is_absent(tmp_path):
+    """The reading is that of the window before; a disk that hangs takes only its own with it."""
+    disk = Away()
+    reader = SystemReader(tmp_path, disk=disk)
+    assert "disk_free_mb" not in reader.read() and set(reader.read()) >= ALWAYS
+    disk.come()
+    assert reader.read()["disk_free_mb"] > 0
+    assert "disk_percent" not in reader.read()
