@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edge_agent.atomic import write_atomic
+from edge_agent.captures.masks import Mask, masks_of
 from edge_agent.commands.calibrate_frames import (
     FolderFrames,
     Frames,
@@ -77,7 +78,8 @@ def run(
     reference = Reference(name or DEFAULT_NAME, _now(), frames.source, frames.fps, learnt)
     baseline = _joined(old, chosen.id, frames, width, reference)
     baseline.write(folder)
-    outcome = _outcome(baseline, reference, student, frames.left_out, folder)
+    mask = masks_of(config.capture.masks).get(chosen.id)
+    outcome = _outcome(baseline, reference, student, frames.left_out, folder, mask)
     echo(as_json(outcome) if in_json else as_text(outcome))
 
 
@@ -134,7 +136,12 @@ def _joined(
 
 
 def _outcome(
-    baseline: Baseline, reference: Reference, student: Student, left_out: int, folder: Path
+    baseline: Baseline,
+    reference: Reference,
+    student: Student,
+    left_out: int,
+    folder: Path,
+    mask: Mask | None,
 ) -> Outcome:
     learnt = reference.learnt
     scores = student.scores(learnt)
@@ -150,7 +157,7 @@ def _outcome(
         f"{baseline.camera}, reference {reference.name}: the frames of {learnt.frames} that lie"
         " furthest out; score 1 is the limit"
     )
-    picture = draw(title, learnt.still, student.worst(learnt, MOST))
+    picture = draw(title, learnt.still, student.worst(learnt, MOST), mask)
     write_atomic(sheet, cv2.imencode(".png", picture)[1].tobytes())
     rejected = student.rejected(learnt)
     return Outcome(reference, baseline, rows, rejected, left_out, folder, sheet)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.captures.masks import Mask
 from edge_agent.detection.decode import above
 from edge_agent.gate import Reference
 from edge_agent.gate.view import reduce
@@ -33,7 +34,14 @@ def closing():
 
 @pytest.fixture
 def pictures(watch, closing):
-    return Pictures(watch.cameras["top"], width=960, gate_width=160, closing=closing)
+    return Pictures(watch.cameras["top"], width=960, gate_width=160, mask=None, closing=closing)
+
+
+@pytest.fixture
+def masked(watch, closing):
+    """The left half is hidden."""
+    mask = Mask([((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))])
+    return Pictures(watch.cameras["top"], width=48, gate_width=160, mask=mask, closing=closing)
 
 
 def test_the_live_picture_has_its_boxes_with_it(watch, pictures, see, loaded):
@@ -156,3 +164,34 @@ def test_the_maps_values_are_ssims():
     """`paint` gets what `Reference.map` gives: a border of three pixels is missing."""
     gray = reduce(background(), 160)
     assert Reference(gray).map(gray).shape == (gray.shape[0] - 6, gray.shape[1] - 6)
+
+
+def test_what_is_masked_is_shown_nowhere(watch, masked, see):
+    """Two frames that differ only under the mask give the same bytes; the frame is left alone."""
+    bright = background()
+    bright[:, : WIDTH // 2] = 255
+    shown = []
+    for picture in (background(), bright):
+        seen = see(picture)
+        watch(seen)
+        number = watch.cameras["top"].last.number
+        shown.append((masked.live(number - 1).body, masked.reference().body, masked.map().body))
+        assert np.array_equal(seen.frame.image, picture)
+    assert shown[0] == shown[1]
+    live = decoded(masked.live(-1))
+    assert live.shape[1] == 48 and live[:, :23].max() < 12 < live[:, 30:].mean()
+    assert decoded(masked.reference())[:, :23].max() < 12
+    assert decoded(masked.map())[:, : WIDTH // 2, 3].max() == 0
+
+
+def test_boxes_under_a_mask_are_not_shown(watch, pictures, masked, see):
+    """Those beside it are; without a mask all are."""
+    seen = see(frame(3, squares=3))
+    found = above(seen.result.detections, seen.loaded.limit)
+    right = (found[:, 0] + found[:, 2]) / 2 > WIDTH / 2 + 2
+    assert 0 < right.sum() < len(found)
+    watch(seen)
+    header = json.loads(masked.live(-1).headers[FRAME_HEADER])
+    assert len(header["boxes"]) == right.sum() and header["masked"]
+    header = json.loads(pictures.live(-1).headers[FRAME_HEADER])
+    assert len(header["boxes"]) == len(found) and "masked" not in header
