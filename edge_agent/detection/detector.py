@@ -163,10 +163,25 @@ class Detector:
         postprocess_ms = (time.perf_counter() - start) * 1e3
         return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
 
-    def warm_up(self, runs: int = 2) -> None:
-        """Run on a grey picture, so that the first real frame is not the slow one."""
+    def warm_up(self, runs: int = 2, together: int = 1) -> None:
+        """Run on grey pictures, so that the first real frames are not the slow ones.
+
+        Runtimes prepare for each number of pictures anew, and memory grows with it: so the largest
+        comes first, and one picture, which is the usual case, last.
+
+        Args:
+            runs: on one picture.
+            together: frames that may wait at the same time; as far as the network takes them in
+                one run (`max_batch`), it is run on each number of them.
+
+        Raises:
+            ModelError: when the runtime fails.
+        """
         spec = self.manifest.input
         image = np.full((spec.height, spec.width, 3), spec.pad_value, np.uint8)
+        tensor, _ = self._letterbox(image)
+        for pictures in range(min(together, self.max_batch), 1, -1):
+            self.infer([tensor] * pictures)
         for _ in range(runs):
             self.detect(image)
 

@@ -24,7 +24,7 @@ from edge_agent.errors import BundleError, SourceError
 from edge_agent.gate import Baseline, Gate, ssim_from_profile
 from edge_agent.gate.measures import Range
 from edge_agent.loop.drifting import drift_watch
-from edge_agent.loop.lane import Lane
+from edge_agent.loop.lane import SLOTS, Lane
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.slices import SliceHistory
@@ -116,7 +116,8 @@ def load_release(
         fallback=model.fallback,
         threads=model.threads,
     )
-    detector.warm_up()
+    cameras = sum(camera.model == model.name for camera in config.cameras)
+    detector.warm_up(together=SLOTS * cameras)
     return Loaded(
         model=model.name,
         digest=manifest.digest,
