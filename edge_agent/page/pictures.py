@@ -78,6 +78,7 @@ class Pictures:
         self._known = ("", "")
         self._picture: Image | None = None
         self._reference: Reference | None = None
+        self._still: Image | None = None
 
     def live(self, after: int) -> Answer:
         """The newest frame as JPEG, with what became of it in the header `FRAME_HEADER`.
@@ -111,7 +112,8 @@ class Pictures:
         """Where the newest frame differs from the reference: a PNG to be laid over it.
 
         As large as the reference reduced for the input check; transparent where SSIM is above
-        `BEST_SSIM`, from yellow to red below. Nothing where there is no reference.
+        `BEST_SSIM`, from yellow to red below, and where the reference does not stand still: what
+        moves there is not compared. Nothing where there is no reference.
         """
         look = self._watch.last
         if look is None:
@@ -128,6 +130,8 @@ class Pictures:
                 )
             values = self._reference.map(gray)
         painted = paint(values, (height, width))
+        if self._still is not None:
+            painted[self._still == 0] = 0
         return _encoded(".png", covered(painted, self._mask), "image/png", [])
 
     def _know(self, look: Look) -> None:
@@ -135,9 +139,11 @@ class Pictures:
         release, name = look.release, look.verdict.reference if look.verdict is not None else ""
         if (release.digest, name) == self._known:
             return
-        gray = release.views.get(name)
-        if gray is not None:
-            self._picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+        view = release.views.get(name)
+        self._still = view.mask if view is not None else None
+        if view is not None:
+            gray: Image | None = view.gray
+            self._picture = np.asarray(cv2.cvtColor(view.gray, cv2.COLOR_GRAY2BGR), np.uint8)
         else:
             self._picture = _bundled(release.bundle)
             gray = reduce(self._picture, self._gate_width) if self._picture is not None else None

@@ -12,6 +12,7 @@ import pytest
 from edge_agent.captures.masks import Mask
 from edge_agent.detection.decode import above
 from edge_agent.gate import Reference
+from edge_agent.gate.standard import Still
 from edge_agent.gate.view import reduce
 from edge_agent.page.pictures import FRAME_HEADER, Pictures, fit, paint
 from edge_agent.page.watch import Watch
@@ -195,3 +196,19 @@ def test_boxes_under_a_mask_are_not_shown(watch, pictures, masked, see):
     assert len(header["boxes"]) == right.sum() and header["masked"]
     header = json.loads(pictures.live(-1).headers[FRAME_HEADER])
     assert len(header["boxes"]) == len(found) and "masked" not in header
+
+
+def test_what_moves_in_a_learnt_reference_is_not_on_the_map(watch, pictures, see):
+    """It is not compared, so it is not shown as different."""
+    picture = background()
+    picture[20:50, 10:86] = (0, 0, 230)
+    watch(see(picture))
+    camera = watch.cameras["top"]
+    gray = reduce(background(), 160)
+    mask = np.full_like(gray, 255)
+    mask[:, :48] = 0
+    views = {camera.last.verdict.reference: Still(gray, mask)}
+    release = camera.last.release._replace(views=views, digest="calibrated")
+    camera.last = camera.last._replace(release=release)
+    shown = decoded(pictures.map())
+    assert shown[24:46, 52:82, 3].min() > 100 and not shown[:, :48].any()
