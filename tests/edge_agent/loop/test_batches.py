@@ -13,6 +13,7 @@ from builder.build import build
 from builder.options import BuildOptions
 from edge_agent.backends.onnx import OnnxBackend
 from edge_agent.detection.detector import Detector
+from edge_agent.loop import loaded
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.lane import SLOTS
 from edge_agent.loop.loaded import Holder, load_release
@@ -92,12 +93,23 @@ def test_a_fixed_graph_is_warmed_with_one_picture(tmp_path, runs):
     assert runs.sizes == [1, 1]
 
 
+@pytest.mark.parametrize(("cameras", "pictures"), [(CAMERAS[:1], "2"), (CAMERAS, "4")])
+def test_room_is_wanted_for_as_many(tmp_path, free, monkeypatch, cameras, pictures):
+    """A release with a free batch is held back when there is no memory for its largest run."""
+    device = make_device(tmp_path, cameras)
+    model, digest = device.config.models[0], device.add(free)
+    beside = load_release(device.config, model, free.root)
+    monkeypatch.setattr(loaded, "room_for", lambda *asked: str(asked[-1]))
+    assert loaded.room_beside(device.config, model, digest, beside) == pictures
+    beside.lane.close()
+
+
 def test_cameras_share_runs_and_see_what_each_sees_alone(tmp_path, free, runs):
     """The same boxes as one by one, from fewer runs than frames."""
     config = make_device(tmp_path).config
-    loaded = load_release(config, config.models[0], free.root)
+    release = load_release(config, config.models[0], free.root)
     holder = Holder()
-    holder.swap(loaded)
+    holder.swap(release)
     seen = {}
 
     def listen(one):
@@ -116,9 +128,9 @@ def test_cameras_share_runs_and_see_what_each_sees_alone(tmp_path, free, runs):
     assert all(judge.drain(20) for judge in judges)
     frames = SLOTS * len(CAMERAS)
     assert sum(runs.sizes) == frames and max(runs.sizes) == 4 and len(runs.sizes) < frames
-    assert loaded.lane.runs() == len(runs.sizes)
+    assert release.lane.runs() == len(runs.sizes)
     assert sum(judge.inferred for judge in judges) == frames
-    loaded.lane.close()
+    release.lane.close()
     alone = Detector.load(free, threads=1)
     for (camera, number), found in seen.items():
         wanted = alone.detect(frame(picture_number(CAMERAS.index(camera), number), squares=2))
