@@ -73,7 +73,7 @@ def run(
     old = Baseline.read(folder) if name is not None else None
     width = config.gate.width if old is None else old.width
     with closing(_frames(chosen, minutes, images, opener)) as frames:
-        student = _learn(frames, width, tell)
+        student = _learn(frames, width, masks_of(config.gate.ignore).get(chosen.id), tell)
     learnt = student.learn(in_a_row=frames.in_a_row)
     reference = Reference(name or DEFAULT_NAME, _now(), frames.source, frames.fps, learnt)
     baseline = _joined(old, chosen.id, frames, width, reference)
@@ -105,7 +105,9 @@ def _frames(
     raise UsageError("give either --minutes, to look at the camera, or --images, a folder")
 
 
-def _learn(frames: Frames, width: int, tell: Callable[[str], None]) -> Student:
+def _learn(
+    frames: Frames, width: int, ignored: Mask | None, tell: Callable[[str], None]
+) -> Student:
     tell("looking at what stands still ...")
     grays, every = [], 1
     for index, view in enumerate(frames.settling(width)):
@@ -113,7 +115,8 @@ def _learn(frames: Frames, width: int, tell: Callable[[str], None]) -> Student:
             grays.append(view.gray)
         if len(grays) >= 2 * SHOWN_FRAMES:
             grays, every = grays[::2], 2 * every
-    student = Student(settle(grays))
+    left_out = None if ignored is None or not grays else ignored.of(*grays[0].shape)
+    student = Student(settle(grays, left_out))
     share = float((student.still.mask > 0).mean())
     tell(f"{share:.0%} of the picture stands still; measuring ...")
     for view in frames.teaching(width):

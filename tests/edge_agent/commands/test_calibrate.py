@@ -94,6 +94,23 @@ def test_what_is_masked_is_black_on_the_sheet(config, tmp_path, capsys):
     assert gray[:, :70].mean() > 30
 
 
+def test_what_is_ignored_may_change(config, tmp_path, capsys):
+    """A cover over it alone is no fault; over more it is."""
+
+    def passes(cover):
+        gate = Gate.calibrated(Baseline.read(tmp_path / "data/baseline/top"))
+        shots = [picture(number, cover=cover) for number in range(200, 210)]
+        return [gate.check(shot).passed for shot in shots].count(True)
+
+    corner = (0, 0, 40, 40)
+    assert outcome(["calibrate", "-c", config, "--minutes", "1"], capsys)[0] == 0
+    assert passes(corner) == 0
+    with config.open("a") as file:
+        file.write("[gate.ignore]\ntop = [[0.0, 0.0, 0.32, 0.42]]\n")
+    assert outcome(["calibrate", "-c", config, "--minutes", "1"], capsys)[0] == 0
+    assert passes(corner) == 10 and passes((0, 0, 100, 100)) == 0
+
+
 class Steady:
     """30 frames per second by its own clock, as quick as it is read; every 5th is lost."""
 
