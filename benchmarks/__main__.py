@@ -22,6 +22,7 @@ from benchmarks.release import promoted, release_s
 from benchmarks.rows import Row
 from edge_agent.bundle import Bundle
 from edge_agent.console import table
+from edge_agent.loop.process import settle
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ ROWS: dict[tuple[str, ...], Measure] = {
     ("capture_idle_us", "capture_taken_us"): lambda s: capture_us(
         s.bundle, _fresh(s.folder, "captures"), rounds=s.rounds
     ),
-    ("rss_mb", "first_detection_s"): lambda s: whole_process(
+    ("rss_mb", "rss_floor_mb", "first_detection_s"): lambda s: whole_process(
         s.bundle, _fresh(s.folder, "process"), s.python, rounds=min(s.rounds, 5)
     ),
     ("export_s", "export_rss_mb", "onnx_ms"): lambda s: export(
@@ -123,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=line.HERE / "build/bench.json")
     options = parser.parse_args(arguments)
+    settle()  # as the agent does
     with tempfile.TemporaryDirectory() as scratch:
         setting = _setting(options, Path(scratch))
         print(f"{setting.what.name}, OpenCV {cv2.__version__}; {options.rounds} rounds")

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
+from benchmarks.bare import bare_loop
 from benchmarks.line import baseline, full_hd, pictures
 from benchmarks.rows import Row, interleaved
 from edge_agent.backends.base import Tensor
@@ -80,25 +81,18 @@ class Replay:
         """Nothing to let go of."""
 
 
-def config(folder: Path, model: str, *, detections: bool = True) -> Config:
+def config(folder: Path, model: str, *, detections: bool = True, selftest: bool = True) -> Config:
     """An agent.toml with every default, and a camera that waits for the model."""
-    document = {
+    document: dict[str, Any] = {
         "device": {"id": "bench", "data": str(folder), "run": str(folder)},
         "model": [{"name": model}],
         "camera": [{"id": "tap", "source": "tap:", "model": model, "policy": "wait"}],
         "gate": {"action": "flag"},  # every frame is checked, and every frame is inferred
         "metrics": {"window_s": 1.0, "detections": detections},
     }
+    if not selftest:
+        document["policy"] = {"selftest_s": 0}
     return parse(document, folder / "agent.toml")
-
-
-def bare_loop(bundle: Bundle, tensor: Tensor) -> tuple[onnxruntime.InferenceSession, str]:
-    """A session with ONNX Runtime's own defaults, warm."""
-    path = bundle.path(bundle.manifest.variant().path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    session.run(None, {name: tensor})
-    return session, name
 
 
 @contextmanager
@@ -173,20 +167,13 @@ def agent_fps(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
     images = pictures()
     letterbox = Letterbox(bundle.manifest.input)
     tensors = [letterbox(image)[0].copy() for image in images]
-    session, name = bare_loop(bundle, tensors[0])
     settings = config(folder, bundle.manifest.name)
     tap = Tap(images, "tap")
     baseline(images).write(settings.layout.baseline("tap"))
 
-    def bare() -> float:
-        calls, began = 0, time.perf_counter()
-        while (spent := time.perf_counter() - began) < SLICE_S:
-            session.run(None, {name: tensors[calls % len(tensors)]})
-            calls += 1
-        return calls / spent
-
     loaded = load_release(settings, settings.models[0], bundle.root)
-    with running(settings, loaded, tap) as worker:
+    model = bundle.path(bundle.manifest.variant().path)
+    with bare_loop(model, tensors, folder) as bare, running(settings, loaded, tap) as worker:
         ours, theirs = interleaved(lambda: frames_per_s(worker, tap), bare, rounds=rounds)
     return Row("agent_fps", ours, "frames/s", "bare onnxruntime session.run", theirs)
 
@@ -217,7 +204,8 @@ def without_inference(loaded: Loaded, image: Image) -> Loaded:
 def overhead_ms(bundle: Bundle, folder: Path, *, rounds: int) -> Row:
     """Processor time of the whole agent per 1080p frame of 30 boxes, inference taking none."""
     images = full_hd()
-    settings = config(folder, bundle.manifest.name)
+    # The replay cannot reproduce a golden set.
+    settings = config(folder, bundle.manifest.name, selftest=False)
     baseline(images).write(settings.layout.baseline("tap"))
     loaded = load_release(settings, settings.models[0], bundle.root)
     loaded = without_inference(loaded, images[0])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.bare import script
 from benchmarks.line import picture_files, write_clip
 from benchmarks.rows import Row
 from edge_agent.bundle import Bundle
@@ -74,6 +75,8 @@ def _peak_mb(pid: int) -> float:
 def whole_process(bundle: Bundle, folder: Path, python: str, *, rounds: int) -> list[Row]:
     """`rss_mb` of `edge-agent run` over a clip, `first_detection_s` of `edge-agent detect`.
 
+    `rss_floor_mb` is the same agent beside the short script of `benchmarks.bare` on the same clip.
+
     Args:
         bundle: what runs.
         folder: scratch.
@@ -86,16 +89,22 @@ def whole_process(bundle: Bundle, folder: Path, python: str, *, rounds: int) -> 
     spec = bundle.manifest.input
     model = bundle.path(bundle.manifest.variant().path)
     predict = [python, "-c", _PREDICT, str(model), str(image), str(max(spec.width, spec.height))]
-    agents, detects, predicts = [], [], []
+    floor = script(model, folder / "clip.avi")
+    agents, detects, predicts, floors = [], [], [], []
     peer_works = live(predict) is not None
     for _ in range(rounds):
         agents.append(live(run))
         detects.append(live(detect))
+        floors.append(live(floor))
         if peer_works:
             predicts.append(live(predict))
     peer = "ultralytics predict, same ONNX file" if peer_works else None
     return [
         Row("rss_mb", _median(agents, "rss_mb"), "MiB", peer, _median_or_none(predicts, "rss_mb")),
+        Row(
+            "rss_floor_mb", _median(agents, "rss_mb"), "MiB",
+            "ten lines of OpenCV and ONNX Runtime", _median(floors, "rss_mb"),
+        ),
         Row(
             "first_detection_s", _median(detects, "seconds"), "s", peer,
             _median_or_none(predicts, "seconds"),

@@ -25,16 +25,17 @@ from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import looks_at
 from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.crew import in_order
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
-from builder.golden import Choice, choose_frames, unseen_classes
+from builder.golden import Choice, Gaps, choose_frames, gaps
 from builder.graph import write_onnx
 from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
 from builder.look import Look
-from builder.manifest import document, draft
-from builder.options import GOLDEN_FRAMES, TOLERANCES, BuildOptions
+from builder.manifest import Findings, document, draft
+from builder.options import TOLERANCES, BuildOptions
 from builder.paths import (
     GOLDEN_PATH,
     MODEL_PATH,
@@ -131,13 +132,8 @@ class _Build:
         labels = self._labels(pictures)
         seen = Look(self.manifest.decode.floor if labels is None else coco.FLOOR)
         sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference), seen)
-        self._write_profile(sightings, histograms)
-        choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
-        shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
-        proof = self._prove(shots)
-        if proof is not None:
-            choices, shots = self._agreeing(runner, choices, shots)
-        self._write_golden(runner, shots)
+        self._write_profile(histograms)
+        proof, choices, shots = self._golden_set(runner, pictures, sightings)
         outcome = self._variants(
             runner, pictures, shots, proof=proof, seen=seen, histograms=histograms, labels=labels
         )
@@ -146,15 +142,16 @@ class _Build:
             self.root,
             checkpoint=self.checkpoint,
             version=self.version,
-            proof=proof,
-            frames=len(shots),
-            opset=self.opset,
-            nonfinite=self.nonfinite,
-            data=data_facts(pictures) if isinstance(pictures, Folder) else None,
-            batch=self.options.batch,
-            exporter=self.options.exporter,
-            outcome=outcome,
-            looks_at=self._saliency(runner, shots),
+            options=self.options,
+            findings=Findings(
+                proof=proof,
+                frames=len(shots),
+                opset=self.opset,
+                nonfinite=self.nonfinite,
+                data=data_facts(pictures) if isinstance(pictures, Folder) else None,
+                outcome=outcome,
+                looks_at=self._saliency(runner, shots),
+            ),
         )
         pack.finish(self.root, table)
         return proof, choices, outcome
@@ -205,14 +202,38 @@ class _Build:
         )
         return Synthetic()
 
-    def _write_profile(self, sightings: Sequence[Sighting], histograms: Histograms) -> None:
+    def _write_profile(self, histograms: Histograms) -> None:
         data = self.options.reference_data
         if data is None:
             return
         pack.put(self.root, PROFILE_PATH, Profile(histograms, data.name).to_bytes())
         self.tell.say(f"profile: {histograms.frames} images of {data}")
-        if unseen := unseen_classes(sightings, self.manifest.classes):
-            self.tell.warn(f"no image shows {_listed(unseen)}; the golden set cannot prove that")
+
+    def _tell_gaps(self, missing: Gaps) -> None:
+        """Which classes devices will not be asked to reproduce, and what helps."""
+        if self.nonfinite:
+            return
+        for names, why in (
+            (missing.unseen, "no image shows {}; the golden set cannot prove that"),
+            (missing.shaky, "golden set without {}: their images hang by a hair; give others"),
+            (missing.left, "golden set without {}; more --golden-frames take more classes"),
+        ):
+            if names:
+                self.tell.warn(why.format(_listed(names)))
+
+    def _golden_set(
+        self, runner: Runner, pictures: Folder | Synthetic, sightings: Sequence[Sighting]
+    ) -> tuple[Parity | None, list[Choice], list[Shot]]:
+        """Choose the frames, prove the graph on them, and write down what a device must find."""
+        classes = self.manifest.classes
+        choices = choose_frames(sightings, classes, self.options.golden_frames)
+        shots = list(in_order(lambda one: runner.shot(pictures.one(one.name)), choices))
+        proof = self._prove(shots)
+        if proof is not None:
+            choices, shots = self._agreeing(runner, choices, shots)
+        self._tell_gaps(gaps(sightings, classes, [choice.name for choice in choices]))
+        self._write_golden(runner, shots)
+        return proof, choices, shots
 
     def _prove(self, shots: list[Shot]) -> Parity | None:
         """Compare with PyTorch; its raw outputs then stand in the place of the graph's."""
@@ -261,11 +282,12 @@ class _Build:
     def _write_golden(self, runner: Runner, shots: Sequence[Shot]) -> None:
         least = self.manifest.decode.confidence / 2
         frames = []
-        for index, shot in enumerate(shots):
+        files = in_order(lambda shot: png(shot.image), shots)
+        for index, (shot, file) in enumerate(zip(shots, files, strict=True)):
             found, _ = runner.detections(shot.raw, shot.placement)
             rows = found[found[:, 4] > least] if not self.nonfinite else found[:0]
             frames.append(GoldenFrame(golden_frame(index), rows))
-            pack.put(self.root, frames[-1].file, png(shot.image))
+            pack.put(self.root, frames[-1].file, file)
         pack.put(self.root, GOLDEN_PATH, Golden(tuple(frames)).to_bytes())
         boxes = sum(int(np.count_nonzero(one.detections[:, 4] > 2 * least)) for one in frames)
         self.tell.say(f"golden set: {len(frames)} frames, {boxes} detections")

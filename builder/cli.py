@@ -83,7 +83,16 @@ def cli() -> None:
 )
 @click.option("--strict", is_flag=True, help="Fail when a precision that is named does not pass.")
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
-@click.option("--previous", type=_PATH, help="Bundle of the version before, to compare that with.")
+@click.option(
+    "--previous",
+    type=_PATH,
+    help="Bundle of the version before, to compare that with [watch: the release before].",
+)
+@click.option(
+    "--golden-frames",
+    type=click.IntRange(1, 500),
+    help="Frames that devices must reproduce [12, up to 32 where the classes need them].",
+)
 @click.option(
     "--exporter",
     type=click.Choice(["own", "ultralytics"]),

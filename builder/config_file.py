@@ -80,7 +80,8 @@ def _value(fields: Fields, key: str, option: click.Option, folder: Path) -> Any:
     if isinstance(kind, click.Choice):
         return fields.text(key, choices=[str(choice) for choice in kind.choices])
     if isinstance(kind, (click.IntRange, type(click.INT))):
-        return fields.integer(key, least=getattr(kind, "min", None))
+        least, most = (getattr(kind, name, None) for name in ("min", "max"))
+        return fields.integer(key, least=least, most=most)
     if isinstance(kind, type(click.FLOAT)):
         return fields.number(key)
     text = fields.text(key)

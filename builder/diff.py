@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
-from builder.inspect import human
+from builder.inspect import frames_of, human
+from builder.sections import compared_with, like_before, looks
 from edge_agent.bundle import Bundle, Manifest, Tolerance
 from edge_agent.detection.decode import above
 from edge_agent.detection.golden import Golden, compare
@@ -135,6 +136,8 @@ def _golden(first: Bundle, second: Bundle) -> Iterator[str]:
     a, b = first.manifest, second.manifest
     if a.golden.reference != b.golden.reference:
         yield f"reference {a.golden.reference}, now {b.golden.reference}"
+    if a.golden.synthetic != b.golden.synthetic:
+        yield f"{frames_of(a)}, now {frames_of(b)}"
     tolerances = [
         {name: asdict(one) for name, one in golden.tolerance.items()}
         for golden in (a.golden, b.golden)
@@ -162,6 +165,27 @@ def _golden(first: Bundle, second: Bundle) -> Iterator[str]:
             f" ({counts[0]} boxes before, {counts[1]} now); {new[differing[0]].file}:"
             f" {faults[differing[0]][0]}"
         )
+
+
+def _saliency(first: Bundle, second: Bundle) -> Iterator[str]:
+    """What the classes look at: the share on the object, and what the second says of the first."""
+    a, b = first.manifest, second.manifest
+    old, new = ({one.name: one for one in looks(side)} for side in (a, b))
+    if bool(old) != bool(new):
+        yield "not measured any more" if old else "measured now"
+    moved = {
+        name: (old[name].on_object, new[name].on_object)
+        for name in new
+        if name in old and old[name].on_object != new[name].on_object
+    }
+    if moved:
+        worst = sorted(moved, key=lambda name: -abs(moved[name][0] - moved[name][1]))
+        words = [f"{name} {moved[name][0]:.0%} -> {moved[name][1]:.0%}" for name in worst]
+        yield f"share on the object: {_some(words)}"
+    if compared_with(b).get("digest") == a.digest:
+        like = [f"{name} {like_before(one)}" for name, one in new.items() if one.stability != 1]
+        if like:
+            yield f"looks like before (1: the same): {_some(like)}"
 
 
 def _profiles(first: Bundle, second: Bundle) -> Iterator[str]:
@@ -233,6 +257,7 @@ AREAS: dict[str, Callable[[Bundle, Bundle], Iterator[str]]] = {
     "decode": _contract("decode"),
     "variants": _variants,
     "golden": _golden,
+    "saliency": _saliency,
     "profile": _profiles,
     "reference": _reference,
     "source": _source,

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
+from builder.cover import cover
 from builder.survey import Sighting
+
+LEAST = 12
+MOST = 32
+"""Without ``--golden-frames`` there are `LEAST`, and up to `MOST` where the classes need them: a
+device infers each one at every installation and every hour, and loads it with the bundle."""
+
+_SURE = 2 / 3
+"""A picture shows a class when its score there is at least this share of the best one anywhere: a
+detection that barely is one may go missing within a device's tolerance, and then proves nothing."""
+
+_ROOM = 3
+"""One place in so many is kept for what no class asks for: a crowded and an empty frame, and
+`_NEAR` of those near the threshold."""
+
+_NEAR = 2
+_NEAR_SCORE = 0.1
 
 
 @dataclass(frozen=True)
@@ -17,47 +33,105 @@ class Choice:
     why: str
 
 
-def choose_frames(sightings: Sequence[Sighting], classes: Sequence[str], most: int) -> list[Choice]:
-    """Choose up to ``most`` frames: every class, empty, crowded, near the threshold, then spread.
+def choose_frames(
+    sightings: Sequence[Sighting], classes: Sequence[str], wanted: int | None = None
+) -> list[Choice]:
+    """Choose frames: crowded, empty, every class, near the threshold, then spread.
 
-    Frames whose detections hang by a hair (`Sighting.steady`) are taken only when there are no
-    others. Ties go to the earlier frame, so the choice is the same every time.
+    The classes are a set cover (`builder.cover`), in which the crowded frame counts. Frames whose
+    detections hang by a hair (`Sighting.steady`) are taken only when there are no others. Ties go
+    to the earlier frame, so the choice is the same every time.
 
     Args:
         sightings: in the order of the pictures.
         classes: names by class id.
-        most: frames wanted.
+        wanted: so many frames, where there are as many pictures; None takes `LEAST`, and up to
+            `MOST` where that many are needed to show every class.
+
+    Returns:
+        In the order of the pictures.
     """
-    steady = [sighting for sighting in sightings if sighting.steady]
-    pool = steady or list(sightings)
+    least, most = (wanted, wanted) if wanted else (LEAST, MOST)
+    pool = [sighting for sighting in sightings if sighting.steady] or list(sightings)
     chosen: dict[str, str] = {}
+    room = most // _ROOM
 
     def take(why: str, rank: Callable[[Sighting], float | None]) -> None:
         """Add the frame that ranks highest; a rank of None keeps a frame out."""
         ranks = [(value, one.name) for one in pool if (value := rank(one)) is not None]
         ranks = [(value, name) for value, name in ranks if name not in chosen]
-        if ranks and len(chosen) < most:
+        if ranks:
             chosen[max(ranks, key=lambda pair: pair[0])[1]] = why
 
-    take("empty", lambda one: None if one.reported else -one.top)
-    take("crowded", lambda one: one.reported if one.reported > 1 else None)
-    for number, name in enumerate(classes):
-        take(f"class {name}", partial(_score_of, number))
-    for _ in range(2):
-        take("near the threshold", lambda one: -one.nearest if one.nearest < 0.1 else None)
+    if room >= 1:
+        take("crowded", lambda one: one.reported if one.reported > 1 else None)
+    if room >= 2:
+        take("empty", lambda one: None if one.reported else -one.top)
+    kept = min(_NEAR, max(0, room - 2))
+    shows = _shows(pool)
+
+    def show_classes(places: int) -> None:
+        seen = {kind for name in chosen for kind in shows[name]}
+        for name, kinds in cover(shows, seen, most=places).items():
+            chosen[name] = _words(classes[kind] for kind in kinds)
+
+    show_classes(most - len(chosen) - kept)
+    for _ in range(kept):
+        take("near the threshold", lambda one: -one.nearest if one.nearest < _NEAR_SCORE else None)
+    show_classes(most - len(chosen))
     rest = [one.name for one in pool if one.name not in chosen]
-    wanted = min(most - len(chosen), len(rest))
-    for index in range(wanted):
-        chosen[rest[index * len(rest) // wanted]] = "spread over the images"
-    order = [one.name for one in sightings]
-    return [Choice(name, chosen[name]) for name in sorted(chosen, key=order.index)]
+    left = min(max(0, least - len(chosen)), len(rest))
+    for index in range(left):
+        chosen[rest[index * len(rest) // left]] = "spread over the images"
+    order = {one.name: index for index, one in enumerate(sightings)}
+    return [Choice(name, chosen[name]) for name in sorted(chosen, key=order.__getitem__)]
 
 
-def _score_of(number: int, sighting: Sighting) -> float | None:
-    return sighting.classes.get(number)
+def _shows(pool: Sequence[Sighting]) -> dict[str, dict[int, float]]:
+    """Picture's name -> the classes that it shows well, with score over best score anywhere."""
+    best: dict[int, float] = {}
+    for one in pool:
+        for kind, score in one.classes.items():
+            best[kind] = max(score, best.get(kind, 0.0))
+    shares = {one.name: {k: s / best[k] for k, s in one.classes.items()} for one in pool}
+    return {name: {k: s for k, s in kinds.items() if s >= _SURE} for name, kinds in shares.items()}
 
 
-def unseen_classes(sightings: Sequence[Sighting], classes: Sequence[str]) -> list[str]:
-    """The classes that the model reported on none of the pictures."""
-    seen = {number for sighting in sightings for number in sighting.classes}
-    return [name for number, name in enumerate(classes) if number not in seen]
+def _words(names: Iterable[str]) -> str:
+    listed = list(names)
+    return f"{'class' if len(listed) == 1 else 'classes'} {', '.join(listed)}"
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The classes that the golden set cannot prove, by what keeps them out.
+
+    Attributes:
+        unseen: on none of the pictures.
+        shaky: only on pictures whose detections hang by a hair.
+        left: on pictures that were not taken, for want of places or because of ties.
+    """
+
+    unseen: list[str]
+    shaky: list[str]
+    left: list[str]
+
+
+def gaps(sightings: Sequence[Sighting], classes: Sequence[str], chosen: Iterable[str]) -> Gaps:
+    """The classes that no chosen picture reports.
+
+    Args:
+        sightings: of all pictures.
+        classes: names by class id.
+        chosen: names of the golden frames.
+    """
+    by_name = {one.name: one for one in sightings}
+    anywhere = {kind for one in sightings for kind in one.classes}
+    steady = {kind for one in sightings if one.steady for kind in one.classes}
+    shown = {kind for name in chosen for kind in by_name[name].classes}
+    missing = [kind for kind in range(len(classes)) if kind not in shown]
+    return Gaps(
+        unseen=[classes[kind] for kind in missing if kind not in anywhere],
+        shaky=[classes[kind] for kind in missing if kind in anywhere - steady],
+        left=[classes[kind] for kind in missing if kind in steady],
+    )

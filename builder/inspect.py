@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_agent.bundle import Bundle, Variant
+from builder import sections
+from builder.sections import drift, left_out, looks_table, tolerances
+from edge_agent.bundle import Bundle, Manifest, Variant
 from edge_agent.console import table
 
 _SHOWN = 12
@@ -23,11 +25,13 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
 
 def render(bundle: Bundle) -> str:
-    """Two small tables: what it is, and its variants with their proof."""
+    """Small tables: what it is, its variants with their proof, and its classes."""
     rows = facts(bundle)
     width = max(len(name) for name, _ in rows)
     lines = "\n".join(f"{name.ljust(width)}  {value}" for name, value in rows)
-    return f"{lines}\n\n{_variants(bundle)}"
+    manifest = bundle.manifest
+    parts = [lines, _variants(bundle), _left_out(manifest), _drift(manifest), _looks(manifest)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def facts(bundle: Bundle) -> list[tuple[str, str]]:
@@ -50,7 +54,8 @@ def facts(bundle: Bundle) -> list[tuple[str, str]]:
             + (", any number at once" if _dynamic(manifest.document) else ""),
         ),
         ("decode", f"confidence {decode.confidence:g}, NMS {decode.iou:g}, floor {decode.floor:g}"),
-        ("golden set", f"{golden.frames} frames, reference {golden.reference}"),
+        ("golden set", f"{golden.frames} {frames_of(manifest)}, reference {golden.reference}"),
+        ("tolerance", tolerances(manifest)),
         ("profile", manifest.profile or "none: no verdict on output drift"),
         ("reference", manifest.reference_image or "none: no SSIM input check"),
         ("licence", manifest.license or "not stated"),
@@ -67,28 +72,76 @@ def _variants(bundle: Bundle) -> str:
     return table(("variant", "precision", "size", "opset", "proof"), rows)
 
 
+def frames_of(manifest: Manifest) -> str:
+    """What the golden frames are pictures of."""
+    if manifest.golden.synthetic:
+        return "synthetic frames (drawings: there was no reference data)"
+    return "frames of the reference images"
+
+
+def _left_out(manifest: Manifest) -> str:
+    rows = left_out(manifest)
+    return table(("left out", "why"), rows) if rows else ""
+
+
+def _drift(manifest: Manifest) -> str:
+    """The classes whose scores moved most, in each variant."""
+    ids, rows = drift(manifest)
+    if not rows:
+        return ""
+    cells = [
+        [name, *(f"{row[one]:+.4f}" if one in row else "-" for one in ids)]
+        for name, row in list(rows.items())[:_SHOWN]
+    ]
+    head = ("class", *(f"score drift of {one}" for one in ids))
+    return table(head, cells) + _more(len(rows))
+
+
+def _looks(manifest: Manifest) -> str:
+    """What the classes look at, those that changed most first."""
+    head, rows = looks_table(manifest)
+    return table(head, rows[:_SHOWN]) + _more(len(rows)) if rows else ""
+
+
+def _more(count: int) -> str:
+    return f"\nand {count - _SHOWN} more classes: see --json or --html" if count > _SHOWN else ""
+
+
 def proof_text(variant: Variant) -> str:
     """How far a variant was from its reference, in words."""
     parity = variant.parity
     texts = []
-    if parity.get("reference") != "pytorch" and "agreement" not in parity:
-        texts.append("not compared with PyTorch")
-    if parity.get("reference") == "pytorch":
-        texts.append(
-            f"PyTorch on {parity.get('frames', '?')} frames: boxes"
-            f" {parity.get('max_relative_box_difference', '?')}, scores"
-            f" {parity.get('max_score_difference', '?')}"
-        )
+    if parity.get("reference") == "pytorch" or "agreement" not in parity:
+        texts.append(reference_text(variant))
     if "agreement" in parity:
         texts.append(
-            f"{parity['agreement']:.1%} of {parity.get('boxes', '?')} boxes agree with fp32"
+            f"{figure(parity['agreement'], '.1%')} of {parity.get('boxes', '?')} boxes agree with"
+            " fp32"
         )
     if "map50_95" in parity:
         loss = parity.get("map50_95_loss_points")
         texts.append(
-            f"mAP50-95 {parity['map50_95']:.3f}" + (f", loses {loss}" if loss is not None else "")
+            f"mAP50-95 {figure(parity['map50_95'], '.3f')}"
+            + (f", loses {loss} points of 100" if loss is not None else "")
         )
     return "; ".join(texts)
+
+
+def reference_text(variant: Variant) -> str:
+    """How far a variant's raw output was from PyTorch's, in words."""
+    parity = variant.parity
+    if parity.get("reference") != "pytorch":
+        return "not compared with PyTorch"
+    return (
+        f"PyTorch on {parity.get('frames', '?')} frames: boxes"
+        f" {parity.get('max_relative_box_difference', '?')}, scores"
+        f" {parity.get('max_score_difference', '?')}"
+    )
+
+
+def figure(value: object, form: str) -> str:
+    """A number in a format; anything else, which nobody checked, as it is."""
+    return format(value, form) if isinstance(value, (int, float)) else str(value)
 
 
 def human(size: float) -> str:
@@ -117,9 +170,10 @@ def _origin(source: Any) -> str:
 
 def _training(source: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What is known of the training and of the data, one line each; nothing for what is not."""
-    git, data = _table(source, "git"), _table(source, "reference_data")
-    dvc = _table(data, "dvc")
-    figures = {key: one for key, one in _table(source, "metrics").items() if _is_figure(one)}
+    git, data = sections.table(source, "git"), sections.table(source, "reference_data")
+    dvc = sections.table(data, "dvc")
+    metrics = sections.table(source, "metrics")
+    figures = {key: one for key, one in metrics.items() if sections.is_figure(one)}
     trained = [str(source[key]) for key in ("trained", "trained_with") if source.get(key)]
     rows = [
         ("trained", " with ".join(trained)),
@@ -130,15 +184,6 @@ def _training(source: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("DVC", f"{dvc.get('hash')} ({dvc.get('file')})" if dvc else ""),
     ]  # fmt: skip
     return [(name, text) for name, text in rows if text]
-
-
-def _table(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = source.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, (int, float))
 
 
 def _short(source: Any) -> str:

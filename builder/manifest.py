@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) 
         input=preprocessing(height, width),
         decode=DECODE,
         variants=(Variant("fp32", "fp32", MODEL_PATH, 0, {}),),
-        golden=GoldenSpec(GOLDEN_PATH, "fp32-graph", 0, TOLERANCES),
+        golden=GoldenSpec(GOLDEN_PATH, "fp32-graph", 0, options.reference_data is None, TOLERANCES),
         profile=None,
         reference_image=None,
         files=(),
@@ -80,34 +80,48 @@ def _created(checkpoint: Checkpoint, version: ModelVersion) -> str:
     return utc_text(aware.timestamp())
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What a build found out about a model, for its manifest.
+
+    Attributes:
+        proof: against PyTorch; None when nothing was compared.
+        frames: in the golden set.
+        opset: of the fp32 graph.
+        nonfinite: its weights hold NaN or Inf.
+        data: what the reference images are; None without them.
+        outcome: of the variants.
+        looks_at: the table ``saliency``; None when it was not asked for.
+    """
+
+    proof: Parity | None
+    frames: int
+    opset: int
+    nonfinite: bool
+    data: dict[str, Any] | None
+    outcome: Outcome
+    looks_at: dict[str, Any] | None
+
+    @property
+    def reference(self) -> str:
+        """What made the golden detections."""
+        return "pytorch" if self.proof else "fp32-graph"
+
+
 def document(
     manifest: Manifest,
     root: Path,
     *,
     checkpoint: Checkpoint,
     version: ModelVersion,
-    proof: Parity | None,
-    frames: int,
-    opset: int,
-    nonfinite: bool,
-    data: dict[str, Any] | None,
-    batch: str,
-    exporter: str,
-    outcome: Outcome,
-    looks_at: dict[str, Any] | None,
+    options: BuildOptions,
+    findings: Findings,
 ) -> dict[str, Any]:
     """The manifest's table without ``files``, from the draft and from what lies in ``root``.
 
     Only what never changes for a model version goes in: a second build must make the same bytes.
     """
-    fp32 = {
-        "id": "fp32",
-        "precision": "fp32",
-        "path": MODEL_PATH,
-        "opset": opset,
-        "parity": (proof.document() if proof else {"reference": "fp32-graph"})
-        | (outcome.accuracy.document() if outcome.accuracy else {}),
-    }
+    free = {"batch": options.batch} if options.batch != "1" else {}
     return {
         "schema_version": SCHEMA_VERSION,
         "name": manifest.name,
@@ -116,23 +130,46 @@ def document(
         "classes": list(manifest.classes),
         "head": manifest.head,
         "license": manifest.license,
-        "input": asdict(manifest.input) | ({"batch": batch} if batch != "1" else {}),
+        "input": asdict(manifest.input) | free,
         "decode": asdict(manifest.decode),
-        "variants": [fp32, *outcome.entries],
-        **({"left_out": outcome.left_out} if outcome.left_out else {}),
-        **({"saliency": looks_at} if looks_at else {}),
-        "golden": {
-            "path": GOLDEN_PATH,
-            "reference": "pytorch" if proof else "fp32-graph",
-            "frames": frames,
-            "tolerance": {
-                name: asdict(value) for name, value in {**TOLERANCES, **outcome.tolerances}.items()
-            },
-        },
+        **_variants(findings),
+        **({"saliency": findings.looks_at} if findings.looks_at else {}),
+        "golden": _golden(manifest, findings),
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
-        "source": source_table(checkpoint, version, data)
-        | ({"nonfinite_weights": True} if nonfinite else {})
-        | ({"exporter": exporter} if exporter != "own" else {}),
-        "requires": {"onnx_opset": opset},
+        "source": source_table(checkpoint, version, findings.data) | _making(options, findings),
+        "requires": {"onnx_opset": findings.opset},
     }
+
+
+def _variants(findings: Findings) -> dict[str, Any]:
+    """``variants``, the most exact one first, and ``left_out`` where there is any."""
+    proof, outcome = findings.proof, findings.outcome
+    compared = proof.document() if proof else {"reference": findings.reference}
+    accuracy = outcome.accuracy.document() if outcome.accuracy else {}
+    fp32 = {
+        "id": "fp32",
+        "precision": "fp32",
+        "path": MODEL_PATH,
+        "opset": findings.opset,
+        "parity": compared | accuracy,
+    }
+    left_out = {"left_out": outcome.left_out} if outcome.left_out else {}
+    return {"variants": [fp32, *outcome.entries], **left_out}
+
+
+def _golden(manifest: Manifest, findings: Findings) -> dict[str, Any]:
+    tolerances = {**TOLERANCES, **findings.outcome.tolerances}
+    return {
+        "path": GOLDEN_PATH,
+        "reference": findings.reference,
+        "frames": findings.frames,
+        "synthetic": manifest.golden.synthetic,
+        "tolerance": {name: asdict(value) for name, value in tolerances.items()},
+    }
+
+
+def _making(options: BuildOptions, findings: Findings) -> dict[str, Any]:
+    """What of the making a reader of the origin should know; usually nothing."""
+    odd = {"nonfinite_weights": True} if findings.nonfinite else {}
+    return odd | ({"exporter": options.exporter} if options.exporter != "own" else {})

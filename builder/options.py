@@ -16,7 +16,6 @@ Exporter = Literal["own", "ultralytics"]
 Batch = Literal["1", "dynamic"]
 
 DEFAULT_SIZE = 640
-GOLDEN_FRAMES = 12
 DECODE = DecodeSpec(confidence=0.25, iou=0.7, max_detections=300, floor=0.05)
 TOLERANCES = {"fp32": Tolerance(iou=0.99, score=0.001)}
 
@@ -41,6 +40,7 @@ class BuildOptions:
         strict: fail when a precision that was named does not pass.
         saliency: measure what the model looks at; implied by ``previous``.
         previous: bundle of the version before, to compare that with.
+        golden_frames: in the golden set; None takes what the classes need (`builder.golden`).
         engine: what to compile beside the bundle, None for nothing.
     """
 
@@ -59,6 +59,7 @@ class BuildOptions:
     strict: bool = False
     saliency: bool = False
     previous: Path | None = None
+    golden_frames: int | None = None
     engine: EngineOptions | None = None
 
 

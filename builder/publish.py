@@ -72,13 +72,22 @@ def news(repository: ReleaseRepository, manifest: Manifest) -> tuple[str, ...]:
     Raises:
         RepositoryError: when the version before cannot be read.
     """
-    versions = [one.version for one in repository.releases() if one.name == manifest.name]
-    earlier = [version for version in versions if version < manifest.version]
-    if not earlier:
+    before = release_before(repository, manifest.name, manifest.version)
+    if before is None:
         return ()
-    before = repository.release(manifest.name, max(earlier))
     change = class_changes(before.classes, manifest.classes)
     return (f"classes differ from version {before.version}: {change}",) if change else ()
+
+
+def release_before(repository: ReleaseRepository, name: str, version: int) -> Manifest | None:
+    """The manifest of the newest published version below ``version``, None when there is none.
+
+    Raises:
+        RepositoryError: when it cannot be read.
+    """
+    known = [one.version for one in repository.releases() if one.name == name]
+    earlier = [one for one in known if one < version]
+    return repository.release(name, max(earlier)) if earlier else None
 
 
 def class_changes(before: Sequence[str], after: Sequence[str]) -> str:

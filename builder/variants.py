@@ -23,6 +23,7 @@ from builder.accuracy.coco import Accuracy, measure
 from builder.accuracy.labels import Labels
 from builder.accuracy.limits import Limits, rungs
 from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
+from builder.crew import in_order
 from builder.images import Folder, Synthetic
 from builder.look import Look, look, speeds_ms
 from builder.paths import MODEL_PATH, golden_frame
@@ -218,7 +219,7 @@ class _Trial:
 def _measure(scene: Scene, precision: Precision, path: str, before: Accuracy | None) -> _Trial:
     model = scene.root / path
     deployed = Runner(scene.manifest, model)
-    raws = [deployed.raw(shot.tensor) for shot in scene.shots]
+    raws = _raws(deployed, scene.shots)
     difference = parity(raws, [shot.raw for shot in scene.shots], scene.manifest.head)
     expected, golden = _expected(scene, precision, model)
     found = [
@@ -256,6 +257,10 @@ def _measure(scene: Scene, precision: Precision, path: str, before: Accuracy | N
     return _Trial(measured, histograms, golden)
 
 
+def _raws(runner: Runner, shots: Sequence[Shot]) -> list[Floats]:
+    return list(in_order(lambda shot: runner.raw(shot.tensor), shots))
+
+
 def _expected(
     scene: Scene, precision: Precision, model: Path
 ) -> tuple[list[Floats], Golden | None]:
@@ -264,7 +269,7 @@ def _expected(
         raws, runner = [shot.raw for shot in scene.shots], scene.fp32
     else:
         runner = Runner(scene.manifest, model, as_written=True)
-        raws = [runner.raw(shot.tensor) for shot in scene.shots]
+        raws = _raws(runner, scene.shots)
     least = scene.manifest.decode.confidence / 2
     rows = [
         above(runner.detections(raw, shot.placement)[0], least)

@@ -320,6 +320,7 @@ def _read_golden(fields: Fields) -> GoldenSpec:
         path=_inside_path(fields, "path") or "",
         reference=fields.text("reference", choices=("pytorch", "fp32-graph")),
         frames=fields.integer("frames", least=1),
+        synthetic=fields.boolean("synthetic"),
         tolerance={
             name: Tolerance(
                 iou=(table := tolerances.table(name)).number("iou", least=0.0, most=1.0),

@@ -78,11 +78,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class GoldenSpec:
-    """Where the golden detections are, what made them, and how close a device must come."""
+    """Where the golden detections are, what made them, and how close a device must come.
+
+    Attributes:
+        reference: ``pytorch`` or ``fp32-graph``.
+        synthetic: the frames are drawings, for there were no reference images: they prove that a
+            device computes the same, and nothing about the scene.
+    """
 
     path: str
     reference: str
     frames: int
+    synthetic: bool
     tolerance: Mapping[str, Tolerance]
 
 

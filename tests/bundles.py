@@ -208,7 +208,7 @@ def _document(name: str, version: int, head: str, golden_frames: int) -> dict[st
         ],
         "golden": {
             "path": "golden/expected.json", "reference": "fp32-graph", "frames": golden_frames,
-            "tolerance": {"fp32": {"iou": 0.95, "score": 0.02}},
+            "synthetic": False, "tolerance": {"fp32": {"iou": 0.95, "score": 0.02}},
         },
         "source": {"registry": "generated"},
         "license": "Apache-2.0",

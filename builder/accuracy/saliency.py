@@ -8,26 +8,33 @@ where there is a version before, how alike the two versions' maps are: an operat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from builder.cover import cover
+from builder.crew import in_order
 from builder.progress import Progress
 from builder.runner import Runner, Shot
-from edge_agent.bundle import Bundle
+from builder.sections import STABLE
+from edge_agent.bundle import Bundle, file_fault
 from edge_agent.detection.decode import Floats, above
 from edge_agent.detection.golden import match
 from edge_agent.detection.preprocess import Image
+from edge_agent.errors import BundleError
 
 GRID = 6
-STABLE = 0.5
-"""Correlation below which a person should look."""
-
 FRAMES = 4
+"""Golden frames that are looked at, more only for classes that these do not show."""
+
+MOST_FRAMES = 32
+"""What bounds the time: one inference and one per square for each frame, of each version."""
+
 _LEAST_IOU = 0.3
 Map = npt.NDArray[np.float64]
 
@@ -39,7 +46,8 @@ class Saliency:
     Attributes:
         objects: detections that were looked at.
         on_object: share of the score's loss that squares touching the object cause, 0..1.
-        stability: mean correlation with the version before, -1..1; None when there is none.
+        stability: mean correlation with the version before, -1..1; None when there is none, or
+            when it has no class of that name.
     """
 
     objects: int
@@ -61,14 +69,22 @@ def looks_at(
         runner: the fp32 graph.
         shots: the golden frames.
         previous: bundle of the version before, None without one.
-        tell: hears of the classes that look elsewhere than before.
+        tell: hears what it costs, and of the classes that look elsewhere than before.
 
     Raises:
-        BundleError: there is no bundle at ``previous``.
+        BundleError: there is no bundle at ``previous``, or its graph is damaged.
     """
     rows = [runner.detections(shot.raw, shot.placement)[0] for shot in shots]
-    chosen = choose(rows, runner.manifest.decode.confidence)
+    chosen, left = choose(rows, runner.manifest.decode.confidence)
     before = None if previous is None else Bundle.open(previous)
+    versions = 1 if before is None else 2
+    tell.say(
+        f"occlusion: {len(chosen)} golden frames, {GRID}x{GRID} squares, up to"
+        f" {len(chosen) * (GRID * GRID + 1) * versions} inferences"
+    )
+    if left:
+        names = ", ".join(runner.manifest.classes[kind] for kind in left)
+        tell.warn(f"occlusion: only {MOST_FRAMES} frames are looked at; without {names}")
     figures = saliency(
         runner,
         [shots[index].image for index in chosen],
@@ -89,21 +105,37 @@ def looks_at(
 
 
 def _runner(bundle: Bundle) -> Runner:
-    return Runner(bundle.manifest, bundle.path(bundle.manifest.variant("fp32").path))
+    path = bundle.manifest.variant("fp32").path
+    if fault := file_fault(bundle.path(path), bundle.manifest.entry(path)):
+        raise BundleError(f"{bundle.path(path)}: {fault}; give another --previous")
+    return Runner(bundle.manifest, bundle.path(path))
 
 
-def choose(expected: Sequence[Floats], confidence: float, most: int = FRAMES) -> list[int]:
-    """Up to ``most`` golden frames that show as many classes as possible; the earlier one first."""
-    kinds = [set(above(rows, confidence)[:, 5].astype(int).tolist()) for rows in expected]
-    chosen: list[int] = []
-    seen: set[int] = set()
-    while len(chosen) < most:
-        rest = [index for index in range(len(kinds)) if kinds[index] and index not in chosen]
-        if not rest:
-            break
-        chosen.append(max(rest, key=lambda index: (len(kinds[index] - seen), -index)))
-        seen |= kinds[chosen[-1]]
-    return sorted(chosen)
+def choose(
+    expected: Sequence[Floats], confidence: float, least: int = FRAMES, most: int = MOST_FRAMES
+) -> tuple[list[int], list[int]]:
+    """Golden frames that together show every class, and then some up to ``least``.
+
+    Args:
+        expected: (n, 6) detections per frame; frames on which none is reported are never chosen.
+        confidence: from which a detection is reported.
+        least: frames, where so many show something.
+        most: frames at all.
+
+    Returns:
+        The frames' numbers, ascending, and the classes for which there was no place.
+    """
+    members = {
+        index: dict.fromkeys(above(rows, confidence)[:, 5].astype(int).tolist(), 1.0)
+        for index, rows in enumerate(expected)
+    }
+    chosen = list(cover(members, most=most))
+    others = [index for index, kinds in members.items() if kinds and index not in chosen]
+    others.sort(key=lambda index: -len(members[index]))
+    chosen += others[: max(0, least - len(chosen))]
+    seen = {kind for index in chosen for kind in members[index]}
+    left = {kind for kinds in members.values() for kind in kinds} - seen
+    return sorted(chosen), sorted(left)
 
 
 def saliency(
@@ -118,22 +150,33 @@ def saliency(
         runner: the fp32 graph.
         pictures: golden frames.
         expected: (n, 6) detections on them; those that are reported are looked at.
-        previous: the version before, with a class of the same name.
+        previous: the version before; classes are the same where their names are.
     """
     manifest = runner.manifest
     names = manifest.classes
     maps: dict[str, list[tuple[float, float | None]]] = {}
     for picture, rows in zip(pictures, expected, strict=True):
         objects = above(rows, manifest.decode.confidence)
-        ours = importance(runner, picture, objects)
-        theirs = None
-        if previous is not None:
-            theirs = importance(previous, picture, _renumbered(objects, names, previous))
-        for index, row in enumerate(objects):
-            shared = None if theirs is None else correlation(ours[index], theirs[index])
-            share = _on_object(ours[index], row, picture.shape)
-            maps.setdefault(names[int(row[5])], []).append((share, shared))
+        theirs = _maps_before(previous, picture, objects, names)
+        for index, ours in enumerate(importance(runner, picture, objects)):
+            before = theirs.get(index)
+            shared = None if before is None else correlation(ours, before)
+            share = _on_object(ours, objects[index], picture.shape)
+            maps.setdefault(names[int(objects[index, 5])], []).append((share, shared))
     return {name: _summary(maps[name]) for name in names if name in maps}
+
+
+def _maps_before(
+    previous: Runner | None, picture: Image, objects: Floats, names: Sequence[str]
+) -> dict[int, Map]:
+    """Object's number -> its map by the version before, for the classes that it knows."""
+    if previous is None:
+        return {}
+    ids = {name: number for number, name in enumerate(previous.manifest.classes)}
+    known = [index for index, row in enumerate(objects) if names[int(row[5])] in ids]
+    rows = objects[known].copy()
+    rows[:, 5] = [ids[names[int(kind)]] for kind in rows[:, 5]]
+    return dict(zip(known, importance(previous, picture, rows), strict=True))
 
 
 def importance(runner: Runner, picture: Image, objects: Floats) -> list[Map]:
@@ -141,18 +184,27 @@ def importance(runner: Runner, picture: Image, objects: Floats) -> list[Map]:
 
     An object that the model does not see at all has a map of zeros.
     """
-    plain = _scores(runner, picture, objects)
-    maps = np.zeros((len(objects), GRID, GRID))
+    if not len(objects):
+        return []
+    plain, *covered = in_order(
+        partial(_scores, runner, objects), _covered(picture, runner.manifest.input.pad_value)
+    )
+    losses = np.maximum(plain - np.asarray(covered), 0)
+    return list(losses.T.reshape(-1, GRID, GRID))
+
+
+def _covered(picture: Image, grey: int) -> Iterator[Image]:
+    """The picture, then the picture with each of the squares covered, row by row."""
+    yield picture
     height, width = picture.shape[:2]
-    for row in range(GRID if len(objects) else 0):
+    for row in range(GRID):
         for column in range(GRID):
             covered = picture.copy()
             covered[
                 row * height // GRID : (row + 1) * height // GRID,
                 column * width // GRID : (column + 1) * width // GRID,
-            ] = runner.manifest.input.pad_value
-            maps[:, row, column] = np.maximum(plain - _scores(runner, covered, objects), 0)
-    return list(maps)
+            ] = grey
+            yield covered
 
 
 def correlation(first: Map, second: Map) -> float:
@@ -164,7 +216,7 @@ def correlation(first: Map, second: Map) -> float:
     return float(a @ b / (norms[0] * norms[1]))
 
 
-def _scores(runner: Runner, picture: Image, objects: Floats) -> npt.NDArray[np.float64]:
+def _scores(runner: Runner, objects: Floats, picture: Image) -> npt.NDArray[np.float64]:
     """The score of the detection at each object's place and of its class, 0 when there is none."""
     tensor, placement = runner.tensor(picture)
     found, _ = runner.detections(runner.raw(tensor), placement)
@@ -172,14 +224,6 @@ def _scores(runner: Runner, picture: Image, objects: Floats) -> npt.NDArray[np.f
     for index, other in match(objects, found, _LEAST_IOU):
         scores[index] = found[other, 4]
     return scores
-
-
-def _renumbered(objects: Floats, names: Sequence[str], previous: Runner) -> Floats:
-    """The objects with the class ids that the version before has for their names; -1: none."""
-    ids = {name: number for number, name in enumerate(previous.manifest.classes)}
-    rows = objects.copy()
-    rows[:, 5] = [ids.get(names[int(kind)], -1) for kind in objects[:, 5]]
-    return rows
 
 
 def _on_object(importance_map: Map, row: Floats, shape: Sequence[int]) -> float:

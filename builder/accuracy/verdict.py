@@ -15,6 +15,11 @@ from edge_agent.console import table
 from edge_agent.detection.decode import Floats
 from edge_agent.detection.golden import compare
 
+_UNITS = (
+    "x fp32: speed, 2 is twice as fast; raw box: relative; raw score, drift: of scores 0..1;\n"
+    "mAP: 0..1; loss: mAP50-95 in points of 100, negative is a gain"
+)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -157,7 +162,7 @@ def render(measured: Sequence[Measured]) -> str:
         "variant", "MB", "ms (CPU)", "x fp32", "raw box", "raw score", "agreement", "drift",
         "mAP50", "mAP50-95", "loss",
     )  # fmt: skip
-    return table(head, rows)
+    return f"{table(head, rows)}\n{_UNITS}"
 
 
 def _points(value: float | None) -> float:

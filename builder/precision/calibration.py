@@ -1,11 +1,10 @@
-"""Which pictures set the ranges of int8, and how they reach ONNX Runtime."""
+"""Which pictures set the ranges of int8."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from builder.dataset.policy import Policy, keeps
-from edge_agent.detection.decode import Floats
 
 IMAGES = 64
 LEAST = 8
@@ -33,21 +32,3 @@ def typical(names: Sequence[str], ssim: Mapping[str, float]) -> list[str]:
         return list(names)
     threshold = Policy("k-sigma").threshold(list(ssim.values()))
     return [name for name in names if keeps(ssim[name], threshold)]
-
-
-class Reader:
-    """What ``onnxruntime.quantization`` draws from: one tensor at a time, each once.
-
-    Args:
-        name: of the graph's input.
-        tensors: (1, 3, h, w) float32 each.
-    """
-
-    def __init__(self, name: str, tensors: Iterable[Floats]) -> None:
-        self._name = name
-        self._tensors: Iterator[Floats] = iter(tensors)
-
-    def get_next(self) -> dict[str, Floats] | None:
-        """The next feed, None at the end."""
-        tensor = next(self._tensors, None)
-        return None if tensor is None else {self._name: tensor}

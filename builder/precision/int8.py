@@ -10,19 +10,16 @@ probabilities would be the end of the probabilities.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from builder.errors import GraphError
-from builder.precision.calibration import Reader
 from builder.precision.places import find_places
+from builder.precision.ranges import measure_ranges
 from edge_agent.detection.decode import Floats
-from edge_agent.errors import OutpostError
 
 Flavour = Literal["int8", "int8-cpu"]
 _SCALE_BITS = 12
@@ -59,40 +56,46 @@ def to_int8(model: Any, tensors: Iterable[Floats], flavour: Flavour = "int8") ->
         GraphError: the quantizer refuses the graph.
     """
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_static
-    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     recipe = RECIPES[flavour]
     prepared = onnx.shape_inference.infer_shapes(model, strict_mode=True)
     _name_nodes(prepared.graph)
     places = find_places(prepared.graph)
     left_out = [prepared.graph.node[index].name for index in sorted(places.head | places.decoding)]
-    add_pre_process_metadata(prepared)  # the quantizer asks for inferred shapes by this mark
-    with tempfile.TemporaryDirectory(prefix="outpost-int8-") as folder:
-        output = Path(folder, "int8.onnx")
-        try:
-            quantize_static(
-                prepared,
-                output,
-                Reader(model.graph.input[0].name, tensors),
-                op_types_to_quantize=list(recipe.operators),
-                nodes_to_exclude=left_out,
-                per_channel=True,
-                reduce_range=recipe.reduce_range,
-                activation_type=QuantType.QUInt8 if recipe.unsigned else QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                extra_options=_options(recipe),
-            )
-        except OutpostError:
-            raise
-        except Exception as error:  # the quantizer has no base class for what it refuses
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise GraphError(f"ONNX Runtime cannot quantize this graph: {reason}") from error
-        quantized = onnx.load(output)
+    ranges = measure_ranges(prepared, recipe.operators, tensors)
+    try:
+        quantized = _quantize(prepared, recipe, left_out, ranges)
+    except Exception as error:  # the quantizer has no base class for what it refuses
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise GraphError(f"ONNX Runtime cannot quantize this graph: {reason}") from error
     _tidy(quantized, model)
     if recipe.float_bias:  # an INT32 bias depends on the scale as it was
         _round_scales(quantized.graph)
     return quantized
+
+
+def _quantize(
+    model: Any, recipe: _Recipe, left_out: list[str], ranges: dict[str, tuple[Floats, Floats]]
+) -> Any:
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=recipe.reduce_range,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8 if recipe.unsigned else QuantType.QInt8,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
+        nodes_to_quantize=[],
+        nodes_to_exclude=left_out,
+        op_types_to_quantize=list(recipe.operators),
+        extra_options=_options(recipe),
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    return quantizer.model.model
 
 
 def _options(recipe: _Recipe) -> dict[str, bool]:
@@ -100,8 +103,6 @@ def _options(recipe: _Recipe) -> dict[str, bool]:
         "ActivationSymmetric": not recipe.unsigned,
         "WeightSymmetric": True,
         "QuantizeBias": not recipe.float_bias,
-        # The mean of each picture's extremes: the one odd picture does not widen every range.
-        "CalibMovingAverage": True,
     }
 
 

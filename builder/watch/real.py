@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -22,11 +22,18 @@ from builder.publish import TAG_DIGEST, TAG_PUBLISHED_AT, publish
 from builder.sources.reference import Reference
 from builder.sources.registry import Registry
 from builder.sources.version import utc_text
+from builder.watch.before import bring_back
 from builder.watch.ports import Made, Shipped
 from edge_agent.atomic import make_dirs
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.engines.modules import load
-from edge_agent.errors import OutpostError, UsageError, storage_errors
+from edge_agent.errors import (
+    BundleError,
+    OutpostError,
+    RepositoryError,
+    UsageError,
+    storage_errors,
+)
 from edge_agent.release.keys import read_key
 from edge_agent.release.repo import ReleaseRepository
 
@@ -84,19 +91,36 @@ class Workshop:
         return None
 
     def build(self, version: int) -> Made:
-        """Build ``models:/<name>/<version>``."""
+        """Build ``models:/<name>/<version>`` and compare it with the release before."""
         make_dirs(self.folder)
+        previous, warnings = self._before(version)
         try:
             made = build(
                 f"models:/{self.name}/{version}",
                 self.folder / f"{self.name}-{version}",
-                self.options,
+                replace(self.options, previous=previous),
                 tracking_uri=self.tracking_uri,
                 progress=self.progress,
             )
         except OutpostError as error:  # its text becomes a tag: our folder tells nobody anything
             raise type(error)(without_folder(str(error), self.folder)) from error
-        return Made(made.bundle.manifest.digest, tuple(made.warnings))
+        return Made(made.bundle.manifest.digest, (*warnings, *made.warnings))
+
+    def _before(self, version: int) -> tuple[Path | None, tuple[str, ...]]:
+        """The bundle to compare with, and why there is none although there should be one.
+
+        A release is not held up by an older one that has been lost.
+        """
+        if self.options.previous is not None:
+            return self.options.previous, ()
+        repository = ReleaseRepository.open(self.repo, self.keys)
+        name = self.options.name or self.name
+        try:
+            return bring_back(repository, name, version, self.folder / "before"), ()
+        except (RepositoryError, BundleError) as error:
+            text = f"not compared with the release before: {error}"
+            self.progress.warn(text)
+            return None, (text,)
 
     def publish(self, version: int) -> Shipped:
         """Publish the bundle of `build`; the watcher itself tags the version."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,7 +55,11 @@ class Detector:
     def __init__(self, manifest: Manifest, backend: Backend) -> None:
         self.manifest = manifest
         self._backend = backend
-        self._letterbox = Letterbox(manifest.input)
+
+    @cached_property
+    def _letterbox(self) -> Letterbox:
+        """Made when `detect` is used: the agent's cameras bring their own."""
+        return self.letterbox()
 
     @classmethod
     def load(
@@ -164,7 +169,7 @@ class Detector:
         return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
 
     def warm_up(self, runs: int = 2, together: int = 1) -> None:
-        """Run on grey pictures, so that the first real frames are not the slow ones.
+        """Run the network on nothing, so that the first real frames are not the slow ones.
 
         Runtimes prepare for each number of pictures anew, and memory grows with it: so the largest
         comes first, and one picture, which is the usual case, last.
@@ -177,13 +182,11 @@ class Detector:
         Raises:
             ModelError: when the runtime fails.
         """
-        spec = self.manifest.input
-        image = np.full((spec.height, spec.width, 3), spec.pad_value, np.uint8)
-        tensor, _ = self._letterbox(image)
+        blank = np.zeros(contract(self.manifest).input_shape, np.float32)
         for pictures in range(min(together, self.max_batch), 1, -1):
-            self.infer([tensor] * pictures)
+            self.infer([blank] * pictures)
         for _ in range(runs):
-            self.detect(image)
+            self.infer([blank])
 
     def close(self) -> None:
         """Let go of the model."""

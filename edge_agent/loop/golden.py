@@ -24,11 +24,14 @@ from edge_agent.detection.golden import Golden
 from edge_agent.detection.preprocess import Image, Letterbox
 from edge_agent.detection.selftest import judge
 from edge_agent.errors import BundleError, OutpostError, storage_errors
-from edge_agent.loop.lane import Job
+from edge_agent.loop.lane import Canvases, Job
 from edge_agent.loop.loaded import Holder, Loaded
 
 AGAIN_S = 30.0
 """Least time between two tests that somebody asks for."""
+
+PATIENCE_S = 0.05
+"""How long a tick waits for a camera to leave a canvas."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class _Round:
     loaded: Loaded
     golden: Golden
     letterbox: Letterbox
+    canvases: Canvases
     results: list[Result]
     began: float
     waiting: bool = False
@@ -141,23 +145,39 @@ class LiveSelfTest:
             self.trouble = str(error)
             self._holder.give_back(loaded)
             return
-        letterbox = loaded.detector.letterbox()
-        self._round = _Round(loaded, golden, letterbox, [], self._clock())
+        letterbox, canvases = loaded.detector.letterbox(), loaded.lane.borrowed()
+        self._round = _Round(loaded, golden, letterbox, canvases, [], self._clock())
         self._next(self._round)
 
     def _next(self, round_: _Round) -> None:
-        """Read and line up one frame; one that is damaged on the disk ends the test."""
+        """Read and line up one frame; one that is damaged on the disk ends the test.
+
+        A camera that is busy may keep all its canvases: then the next tick tries again.
+        """
+        canvas = round_.canvases.take(PATIENCE_S)
+        if canvas is None:
+            return
         frame = round_.golden.frames[len(round_.results)]
         try:
-            tensor, placement = round_.letterbox(read_picture(round_.loaded.bundle, frame.file))
+            picture = read_picture(round_.loaded.bundle, frame.file)
+            tensor, placement = round_.letterbox(picture, canvas)
         except OutpostError as error:
             self.trouble = str(error)
+            round_.canvases.give_back(canvas)
             self._end(round_)
             return
+
+        def done(outcome: Result | Exception) -> None:
+            round_.canvases.give_back(canvas)
+            self._back.put(outcome)
+
         round_.waiting = True
-        round_.loaded.lane.submit(Job(tensor, placement, 0.0, self._back.put))
+        round_.loaded.lane.submit(Job(tensor, placement, 0.0, done))
 
     def _go_on(self, round_: _Round) -> Outcome | None:
+        if not round_.waiting:
+            self._next(round_)
+            return None
         try:
             came = self._back.get_nowait()
         except queue.Empty:

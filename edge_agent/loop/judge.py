@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
@@ -18,7 +16,7 @@ from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Letterbox
 from edge_agent.drift.watch import Glance
 from edge_agent.gate import Hysteresis, Verdict
-from edge_agent.loop.lane import SLOTS, Job
+from edge_agent.loop.lane import Canvases, Job
 from edge_agent.loop.loaded import Holder, Loaded
 from edge_agent.loop.seen import Listener, Seen
 from edge_agent.metrics import Message, event, numbers
@@ -32,33 +30,12 @@ Tell = Callable[[Message, int], None]
 """Takes a message and the model version that it is about; must not block."""
 
 
-class _Slots:
-    """The preprocessing buffers of one camera for one release: as many frames are on their way."""
+class _Slots(NamedTuple):
+    """Where one camera's frames become inputs of one release."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
-        self._free: queue.SimpleQueue[Letterbox] = queue.SimpleQueue()
-        for _ in range(SLOTS):
-            self._free.put(loaded.detector.letterbox())
-
-    def take(self) -> Letterbox:
-        """A free buffer; waits for one: this is what holds a camera back."""
-        return self._free.get()
-
-    def give_back(self, letterbox: Letterbox) -> None:
-        """The frame is done."""
-        self._free.put(letterbox)
-
-    def drain(self, timeout_s: float) -> bool:
-        """Wait for all of them."""
-        deadline = time.monotonic() + timeout_s
-        taken: list[Letterbox] = []
-        with contextlib.suppress(queue.Empty):
-            while len(taken) < SLOTS:
-                taken.append(self._free.get(timeout=max(0.0, deadline - time.monotonic())))
-        for letterbox in taken:
-            self._free.put(letterbox)
-        return len(taken) == SLOTS
+    loaded: Loaded
+    letterbox: Letterbox
+    canvases: Canvases
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ class Judge:
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every frame that was lined up is done; False when that took too long."""
-        return self._slots is None or self._slots.drain(timeout_s)
+        return self._slots is None or self._slots.canvases.drain(timeout_s)
 
     def _line_up(self, loaded: Loaded, frame: Frame, capture_ms: float) -> bool:
         """The gate first; whether the frame goes to the network."""
@@ -167,14 +144,15 @@ class Judge:
     def _submit(self, loaded: Loaded, frame: Frame, before: _Before, gate_s: float) -> None:
         """Fill a buffer with the frame and line it up; waits for a free buffer."""
         if self._slots is None or self._slots.loaded is not loaded:
-            self._slots = _Slots(loaded)
-        slots = self._slots
-        letterbox = slots.take()
+            self._slots = _Slots(loaded, loaded.detector.letterbox(), loaded.lane.canvases())
+        _, letterbox, canvases = self._slots
+        canvas = canvases.take()
+        assert canvas is not None  # without a timeout it waits
         try:
             began = time.perf_counter()
-            tensor, placement = letterbox(frame.image)
+            tensor, placement = letterbox(frame.image, canvas)
         except BaseException:
-            slots.give_back(letterbox)
+            canvases.give_back(canvas)
             raise
         spent_s = time.perf_counter() - began
         self._prepare_s += (gate_s + spent_s - self._prepare_s) * _SLOWLY
@@ -183,7 +161,7 @@ class Judge:
             try:
                 self._done(loaded, frame, before, outcome)
             finally:
-                slots.give_back(letterbox)
+                canvases.give_back(canvas)
                 self._holder.give_back(loaded)
 
         loaded.lane.submit(Job(tensor, placement, spent_s * 1e3, done))

@@ -15,14 +15,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_agent.backends.base import Tensor
+from edge_agent.bundle import InputSpec
 from edge_agent.detection.detector import Detector, Result
-from edge_agent.detection.preprocess import Placement
+from edge_agent.detection.preprocess import Canvas, Placement
 
 SLOTS = 2
 """Frames of one camera that may be on their way: one runs, one is ready."""
 
 _EARLY_S = 0.002
 _SLOWLY = 0.1
+
+
+class Canvases:
+    """Inputs of the network for the frames that one camera has on their way."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._free: queue.SimpleQueue[Canvas] = queue.SimpleQueue()
+        for _ in range(SLOTS):
+            self._free.put(Canvas(spec))
+
+    def take(self, timeout_s: float | None = None) -> Canvas | None:
+        """A free one; waits for it: this is what holds a camera back. None after the timeout."""
+        try:
+            return self._free.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def give_back(self, canvas: Canvas) -> None:
+        """The frame is done."""
+        self._free.put(canvas)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait for all of them; False when that took too long."""
+        deadline = time.monotonic() + timeout_s
+        taken: list[Canvas] = []
+        while len(taken) < SLOTS:
+            canvas = self.take(max(0.0, deadline - time.monotonic()))
+            if canvas is None:
+                break
+            taken.append(canvas)
+        for canvas in taken:
+            self.give_back(canvas)
+        return len(taken) == SLOTS
 
 
 @dataclass(frozen=True)
@@ -65,6 +99,26 @@ class Lane:
         self._began = 0.0
         self._usual_s = 0.0
         self._runs = self._told = 0
+        self._unclaimed: Canvases | None = None
+        self._canvases: list[Canvases] = []
+
+    def canvases(self) -> Canvases:
+        """The inputs of one more camera."""
+        with self._starting:
+            made = self._unclaimed or self._more()
+            self._unclaimed = None
+            return made
+
+    def borrowed(self) -> Canvases:
+        """Those of some camera, for who needs one now and then and would not keep memory for it."""
+        with self._starting:
+            if not self._canvases:
+                self._unclaimed = self._more()
+            return self._canvases[0]
+
+    def _more(self) -> Canvases:
+        self._canvases.append(Canvases(self._detector.manifest.input))
+        return self._canvases[-1]
 
     def submit(self, job: Job) -> None:
         """Line up; returns at once. A camera lines up with at most `SLOTS` frames."""

@@ -25,6 +25,7 @@ from edge_agent.gate import Baseline, Gate, ssim_from_profile
 from edge_agent.gate.measures import Range
 from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import SLOTS, Lane
+from edge_agent.loop.process import give_memory_back
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.slices import SliceHistory
@@ -117,6 +118,7 @@ def load_release(
         threads=model.threads,
     )
     detector.warm_up(together=pictures_at_once(config, model, manifest))
+    give_memory_back()
     return Loaded(
         model=model.name,
         digest=manifest.digest,

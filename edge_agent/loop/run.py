@@ -17,6 +17,7 @@ from edge_agent.errors import StorageError, storage_errors
 from edge_agent.layout import Layout
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.assemble import assemble
+from edge_agent.loop.process import settle
 from edge_agent.sinks import make_sink
 
 GOODBYE_S = 0.9
@@ -40,6 +41,7 @@ def run(
     Raises:
         OutpostError: when it cannot begin; later troubles are logged, counted and told.
     """
+    settle()
     boot = secrets.token_hex(4)
     start_logging(config, boot)
     with ExitStack() as stack:

@@ -169,6 +169,10 @@ class ReleaseRepository:
             )
         return Manifest.parse(data, where=path)
 
+    def blob(self, entry: FileEntry) -> Path:
+        """Where the bytes of a release's file lie; whether they are whole is not looked at."""
+        return self.repo / "blobs" / "sha256" / entry.sha256
+
     def publish_release(
         self, bundle: Bundle, progress: Callable[[FileEntry], None] | None = None
     ) -> Published:
@@ -274,7 +278,7 @@ class ReleaseRepository:
         self, bundle: Bundle, entry: FileEntry, progress: Callable[[FileEntry], None] | None
     ) -> int | None:
         """Copy one file to its blob; its size, or None when the blob was there and whole."""
-        blob = self.repo / "blobs" / "sha256" / entry.sha256
+        blob = self.blob(entry)
         size = None
         if file_fault(blob, entry) is not None:
             if copy_atomic(bundle.path(entry.path), blob) != entry.sha256:

@@ -41,7 +41,7 @@ def test_manifest(bundle, squares):
         "RGB", 114, True
     )  # fmt: skip
     assert (manifest.decode.confidence, manifest.decode.floor) == (0.25, 0.05)
-    assert manifest.golden.reference == "fp32-graph"
+    assert manifest.golden.reference == "fp32-graph" and not manifest.golden.synthetic
     assert manifest.golden.tolerance["fp32"].iou == 0.99
     assert manifest.variants[0].parity == {"reference": "fp32-graph"}
     assert manifest.source["uri"] == squares.name
@@ -100,7 +100,7 @@ def test_without_reference_data(squares, tmp_path):
     built = build(str(squares), tmp_path / "b", BuildOptions(prove="never"))
     manifest = built.bundle.manifest
     assert manifest.profile is None and manifest.reference_image is None
-    assert manifest.golden.frames == 12
+    assert manifest.golden.frames == 12 and manifest.golden.synthetic
     assert any("synthetic" in text for text in built.warnings)
     assert any("--reference-image" in text for text in built.warnings)
 
@@ -224,6 +224,23 @@ def test_class_that_no_image_shows(squares, tmp_path):
     assert any("prove little" in text for text in built.warnings)
     document = json.loads((built.bundle.root / "golden/expected.json").read_text())
     assert document["frames"][0]["detections"] == []
+
+
+def test_fewer_golden_frames(squares, tmp_path):
+    """As many as were asked for; what they do not show is told with what would help."""
+    one_each = tmp_path / "data"
+    one_each.mkdir()
+    for number in (3, 4, 6):  # a green, a blue and a red square
+        cv2.imwrite(str(one_each / f"{number}.png"), frame(number, squares=1))
+    options = BuildOptions(reference_data=one_each, prove="never", golden_frames=1)
+    built = build(str(squares), tmp_path / "b", options)
+    assert built.bundle.manifest.golden.frames == len(built.golden) == 1
+    shown = {int(row[5]) for row in Golden.read(built.bundle).frames[0].detections}
+    missing = [name for kind, name in enumerate(CLASSES) if kind not in shown]
+    told = [text for text in built.warnings if "more --golden-frames" in text]
+    assert len(missing) == 2 and told == [
+        f"golden set without {', '.join(missing)}; more --golden-frames take more classes"
+    ]
 
 
 def test_images_that_cannot_be_read_are_no_part_of_the_data(squares, frames, tmp_path):

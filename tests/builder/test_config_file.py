@@ -8,6 +8,7 @@ import pytest
 
 from builder.cli import cli
 from builder.config_file import read_options
+from edge_agent.bundle import Bundle
 from edge_agent.errors import ConfigError
 
 BUILD = cli.commands["build"].params
@@ -25,7 +26,7 @@ def test_options(tmp_path):
     found = read(
         tmp_path,
         'imgsz = 320\nreference-data = "images"\nmodel-version = 3\nprove = "never"\n'
-        "allow-nonfinite = true\n[limits.fp16]\nmap_loss = 0.1\n",
+        "allow-nonfinite = true\ngolden-frames = 40\n[limits.fp16]\nmap_loss = 0.1\n",
     )
     assert found == {
         "imgsz": "320",
@@ -33,6 +34,7 @@ def test_options(tmp_path):
         "model_version": 3,
         "prove": "never",
         "allow_nonfinite": True,
+        "golden_frames": 40,
     }
     assert read(tmp_path, 'imgsz = "384x640"\nreference-image = "/r.png"\n') == {
         "imgsz": "384x640",
@@ -47,6 +49,8 @@ def test_options(tmp_path):
         ("imgsz = 1.5", "imgsz: should be a text"),
         ('model-version = "3"', "model-version: should be a whole number"),
         ("model-version = 0", "below the least"),
+        ("golden-frames = 0", "golden-frames: 0 is below the least"),
+        ("golden-frames = 501", "golden-frames: 501 is above the most"),
         ('prove = "often"', "is not one of auto, require, never"),
         ("allow-nonfinite = 1", "should be true or false"),
         ("json = true", "json: is not a known key"),
@@ -74,10 +78,14 @@ def test_command_line_goes_first(squares, frames, tmp_path, capsys):
 
     config = tmp_path / "build.toml"
     config.write_text(f'reference-data = "{frames}"\nprove = "never"\nname = "file"\n'
-                      f'output = "{tmp_path / "b"}"\n')  # fmt: skip
+                      f'output = "{tmp_path / "b"}"\ngolden-frames = 5\n')  # fmt: skip
     call = ["build", str(squares), "--config", str(config)]
     assert main([*call, "--name", "line"]) == 0
     assert "line 1, digest" in capsys.readouterr().out
+    assert Bundle.open(tmp_path / "b").manifest.golden.frames == 5
+    assert main([*call, "--golden-frames", "2"]) == 0
+    assert Bundle.open(tmp_path / "b").manifest.golden.frames == 2
+    assert main([*call, "--golden-frames", "0"]) == 2
     config.write_text("nmae = 1\n")
     assert main(call) == 3
     assert 'did you mean "name"' in capsys.readouterr().err

@@ -84,6 +84,39 @@ def test_contracts_and_proof(bundle, tmp_path):
     assert found["source"] == "git.commit absent, now c0ffee\n"
 
 
+def looking(bundle, folder, previous=None, synthetic=False, **classes):
+    """A copy that says what its classes look at: share on the object, likeness."""
+    figures = {
+        name: {"objects": 2, "on_object": share} | ({} if like is None else {"stability": like})
+        for name, (share, like) in classes.items()
+    }
+    before = {"previous": {"version": 1, "digest": previous}} if previous else {}
+    golden = {**bundle.manifest.document["golden"], "synthetic": synthetic}
+    return changed(bundle, folder, golden=golden, saliency={"classes": figures, **before})
+
+
+def test_what_classes_look_at(bundle, tmp_path):
+    """Shares that moved, the most first; likeness only with what the second was compared with."""
+    first = looking(bundle, tmp_path / "a", red=(0.9, None), green=(0.8, None), blue=(0.7, None))
+    digest = first.manifest.digest
+    now = {"red": (0.85, 0.41), "green": (0.5, 1.0), "blue": (0.7, None)}
+    second = looking(bundle, tmp_path / "b", digest, **now)
+    assert texts(first, second)["saliency"].splitlines() == [
+        "share on the object: green 80% -> 50%, red 90% -> 85%",
+        "looks like before (1: the same): red 0.41, blue new",
+    ]
+    other = looking(bundle, tmp_path / "c", "5" * 64, **now)
+    assert "looks like" not in texts(first, other)["saliency"]
+    assert texts(bundle, other)["saliency"] == "measured now\n"
+    assert texts(other, bundle)["saliency"] == "not measured any more\n"
+
+
+def test_synthetic_frames(bundle, tmp_path):
+    """A version that was built without reference data proves less than the one before."""
+    drawn = looking(bundle, tmp_path / "b", synthetic=True)
+    assert "frames of the reference images, now synthetic frames" in texts(bundle, drawn)["golden"]
+
+
 def test_json(bundle, tilted, capsys):
     """Both ends, every change with its area, PSI per feature."""
     assert main(["diff", str(bundle.root), str(tilted.root), "--json"]) == 0

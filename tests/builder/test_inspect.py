@@ -15,7 +15,8 @@ def test_render_says_what_a_person_asks(bundle):
     text = render(bundle)
     for part in (
         "squares 1", bundle.manifest.digest, "3: red, green, blue", "64 x 64 RGB",
-        "12 frames, reference fp32-graph", "squares.pt", "fp32", "not compared with PyTorch",
+        "12 frames of the reference images, reference fp32-graph", "fp32 IoU 0.99, score ± 0.001",
+        "squares.pt", "fp32", "not compared with PyTorch",
     ):  # fmt: skip
         assert part in text, part
 
@@ -27,6 +28,68 @@ def test_describe_is_the_manifest_and_two_figures(bundle):
     assert document["size"] == sum(path.stat().st_size for path in bundle.root.rglob("*")
                                    if path.is_file() and path.name != "manifest.json")  # fmt: skip
     assert document["classes"] == ["red", "green", "blue"]
+
+
+def test_synthetic_frames_are_called_so(bundle, tmp_path):
+    """They prove less, so the first look says it."""
+    golden = {**bundle.manifest.document["golden"], "synthetic": True}
+    assert "12 synthetic frames (drawings" in render(changed(bundle, tmp_path / "b", golden=golden))
+
+
+LOOKS = {
+    "classes": {
+        "red": {"objects": 4, "on_object": 0.9, "stability": 0.8},
+        "green": {"objects": 2, "on_object": 0.55, "stability": 0.314},
+        "blue": {"objects": 1, "on_object": 0.5},
+    },
+    "previous": {"version": 7, "digest": "5" * 64},
+}
+
+
+def rows_of(text, first):
+    """The rows of the table whose head begins so, as lists of words."""
+    lines = text[text.index(first) :].partition("\n\n")[0].splitlines()
+    return [line.split() for line in lines[2:]]
+
+
+def test_what_other_builds_know_in_words(bundle, tmp_path):
+    """Left out and why, drift per class, what the classes look at; the worst first."""
+    document = bundle.manifest.document
+    drift = {"red": 0.001, "green": -0.0302, "blue": -0.00001}
+    variants = [{**document["variants"][0], "parity": {"agreement": 1.0, "score_drift": drift}}]
+    left = [{"id": "int8", "why": "loses 3.10 points of mAP50-95 (at most 1)"}]
+    text = render(changed(bundle, tmp_path / "b", variants=variants, left_out=left, saliency=LOOKS))
+    assert "int8      loses 3.10 points of mAP50-95 (at most 1)" in text
+    assert rows_of(text, "class  score drift of fp32") == [
+        ["green", "-0.0302"], ["red", "+0.0010"], ["blue", "+0.0000"]
+    ]  # fmt: skip
+    assert "like version 7 (1: the same)" in text
+    assert rows_of(text, "class  objects") == [
+        ["green", "2", "55%", "0.31"], ["red", "4", "90%", "0.80"], ["blue", "1", "50%", "new"]
+    ]  # fmt: skip
+    alone = changed(bundle, tmp_path / "c", saliency={"classes": LOOKS["classes"]})
+    assert rows_of(render(alone), "class  objects")[0] == ["green", "2", "55%"]
+
+
+def test_hundreds_of_classes_are_cut_short(bundle, tmp_path):
+    """The twelve that matter most, and where the others are."""
+    classes = {f"c{n}": {"objects": 1, "on_object": 1, "stability": n / 100} for n in range(90)}
+    looks = {"classes": classes, "previous": {"version": 1}}
+    text = render(changed(bundle, tmp_path / "b", saliency=looks))
+    assert "c11 " in text and "c12 " not in text and "and 78 more classes: see --json" in text
+
+
+def test_nonsense_is_left_out(bundle, tmp_path):
+    """Nothing checks these parts of a manifest when it is read."""
+    document = bundle.manifest.document
+    parity = {"agreement": "all", "map50_95": [], "score_drift": {"red": "much", "blue": True}}
+    odd = changed(
+        bundle, tmp_path / "b", variants=[{**document["variants"][0], "parity": parity}],
+        left_out=[{}, "int8", {"id": 5}],
+        saliency={"classes": {"red": 5, "blue": {"objects": "x"}}, "previous": []},
+    )  # fmt: skip
+    text = render(odd)
+    assert "all of ? boxes agree" in text and "drift" not in text and "objects" not in text
 
 
 def test_origin_in_words(bundle, tmp_path):
@@ -68,7 +131,7 @@ def test_proof_of_a_variant_in_words():
     variant = Variant("int8", "int8", "model/int8.onnx", 17, parity)
     assert proof_text(variant) == "99.7% of 658 boxes agree with fp32"
     parity |= {"map50_95": 0.5653, "map50_95_loss_points": 0.4}
-    assert proof_text(variant).endswith("; mAP50-95 0.565, loses 0.4")
+    assert proof_text(variant).endswith("; mAP50-95 0.565, loses 0.4 points of 100")
 
 
 def test_human():

@@ -120,5 +120,33 @@ def test_what_other_builds_know_is_shown(bundle, tmp_path):
     left = [{"id": "int8", "why": "loses 3 points"}]
     full = changed(bundle, tmp_path / "full", variants=variants, saliency=looks, left_out=left)
     text = Outline(render_page(full)).text
-    for part in ("98.4%", "0.71", "loses 3 points", "What it looks at", "on the object"):
+    for part in ("98.4%", "0.71", "loses 3 points", "What it looks at", "looks at the object"):
         assert part in text, part
+
+
+def test_proof_of_variants(bundle, tmp_path):
+    """Losses with their unit, drift per class, new classes as such; wide tables can be stacked."""
+    variants = [dict(one) for one in describe(bundle)["variants"]]
+    variants[0]["parity"] = {
+        "reference": "pytorch", "agreement": 0.984, "map50_95": 0.5, "map50_95_loss_points": 0.4,
+        "score_drift": {"green": -0.031, "red": 0.002},
+    }  # fmt: skip
+    evil = '"><script>'
+    looks = {"classes": {"red": {"objects": 4, "on_object": 0.9}}, "previous": {"version": evil}}
+    full = changed(bundle, tmp_path / "full", variants=variants, saliency=looks)
+    outline = Outline(render_page(full))
+    assert outline.open == [] and not any(tag == "script" for tag, _ in outline.tags)
+    for part in ("mAP50\u201195 lost, points of 100", "green-0.0310red+0.0020", "red490%new",
+                 f"like version {evil}"):  # fmt: skip
+        assert part in outline.text, part
+    cells = [a.get("data-of") for tag, a in outline.tags if tag == "td"]
+    assert "boxes agree with fp32" in cells
+    assert any(a.get("class") == "stack" for tag, a in outline.tags if tag == "table")
+
+
+def test_synthetic_frames_are_called_so(bundle, tmp_path):
+    """In a badge beside the name, and where the pictures are."""
+    assert "synthetic" not in Outline(render_page(bundle)).text
+    golden = {**bundle.manifest.document["golden"], "synthetic": True}
+    text = Outline(render_page(changed(bundle, tmp_path / "b", golden=golden))).text
+    assert "synthetic golden frames" in text and "12 synthetic frames (drawings" in text

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from builder.accuracy.saliency import GRID, choose, correlation, importance, saliency
+from builder.accuracy.saliency import (
+    GRID,
+    MOST_FRAMES,
+    choose,
+    correlation,
+    importance,
+    looks_at,
+    saliency,
+)
+from builder.progress import Silent
 from builder.runner import Runner
 from edge_agent.bundle import Bundle
+from edge_agent.errors import BundleError
 from tests.bundles import frame, make_bundle
 
 
@@ -65,9 +75,59 @@ def test_frames_that_show_most_classes_are_chosen():
         np.array([[0, 0, 9, 9, 0.9, kind] for kind in row], np.float32).reshape(-1, 6)
         for row in kinds
     ]
-    assert choose(expected, 0.25, most=2) == [2, 3]
-    assert choose(expected, 0.25, most=9) == [1, 2, 3, 4]
-    assert choose(expected[:1], 0.25) == []
+    assert choose(expected, 0.25, least=2) == ([2, 3], [])
+    assert choose(expected, 0.25, least=9) == ([1, 2, 3, 4], [])
+    assert choose(expected, 0.25, least=1, most=1) == ([2], [2])
+    assert choose(expected[:1], 0.25) == ([], [])
+
+
+def test_every_class_of_the_golden_frames_is_looked_at():
+    """A class per frame needs every frame, up to what bounds the time; the rest is named."""
+    expected = [np.array([[0, 0, 9, 9, 0.9, kind]], np.float32) for kind in range(MOST_FRAMES + 2)]
+    assert choose(expected[:20], 0.25) == (list(range(20)), [])
+    chosen, left = choose(expected, 0.25)
+    assert len(chosen) == MOST_FRAMES and left == [MOST_FRAMES, MOST_FRAMES + 1]
+
+
+class Counting(Runner):
+    """Counts its inferences."""
+
+    count = 0
+
+    def raw(self, tensor):
+        """One more."""
+        self.count += 1
+        return super().raw(tensor)
+
+
+def test_what_it_costs(bundles):
+    """One inference and one per square for each picture that shows something, none for others."""
+    one = Counting(bundles[0].manifest, bundles[0].path("model/fp32.onnx"))
+    pictures = [frame(7, squares=3), frame(8, squares=0)]
+    rows = [seen(one, picture) for picture in pictures]
+    one.count = 0
+    saliency(one, pictures, rows)
+    assert one.count == GRID * GRID + 1
+
+
+def test_new_class_is_not_compared(bundles, tmp_path):
+    """The version before has no class of that name: no figure, and no inference for it."""
+    other = make_bundle(tmp_path / "b", changes={"classes": ["red", "green", "azure"]})
+    one = runner(bundles[0])
+    before = Counting(other.manifest, other.path("model/fp32.onnx"))
+    picture = next(p for p in map(frame, range(60)) if {2} == {int(r[5]) for r in seen(one, p)})
+    figures = saliency(one, [picture], [seen(one, picture)], previous=before)
+    assert figures["blue"].stability is None and before.count == 0
+    assert "stability" not in figures["blue"].document()
+
+
+def test_damaged_version_before(bundles, tmp_path):
+    """Its graph is not what its manifest says: named, not run."""
+    other = make_bundle(tmp_path / "b")
+    other.path("model/fp32.onnx").write_bytes(b"x")
+    one = runner(bundles[0])
+    with pytest.raises(BundleError, match=r"fp32\.onnx: has 1 bytes.*give another --previous"):
+        looks_at(one, [one.shot(frame(7, squares=2))], other.root, Silent())
 
 
 def test_correlation():

@@ -70,8 +70,9 @@ def test_the_manifest_says_the_loss():
 
 
 def test_the_table_has_a_line_per_variant():
-    """Speed beside accuracy."""
+    """Speed beside accuracy, and what the figures are counted in."""
     text = render([measured(loss=0.66)])
+    assert "x fp32: speed" in text and "loss: mAP50-95 in points of 100" in text
     assert "int8" in text and "0.50" in text and "+0.66" in text
 
 

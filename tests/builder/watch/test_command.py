@@ -92,6 +92,38 @@ def test_classes_that_changed_are_told(line, tmp_path, capsys):
     assert texts == ["classes differ from version 1: without green; new scratch"]
 
 
+def promote(line, path):
+    """A further version from a checkpoint, promoted; its number."""
+    made = line.create_model_version("squares", str(path))
+    line.set_registered_model_alias("squares", "line", made.version)
+    return int(made.version)
+
+
+def test_compared_with_the_release_before(line, tmp_path, capsys):
+    """What the classes look at, against the newest older release; a lost one holds nothing up."""
+    repository = release_repo.ReleaseRepository.open(tmp_path / "repo")
+    assert main([*WATCH, "--once"]) == 0
+    first = repository.release("squares", 1)
+    assert "saliency" not in first.document
+    new = write_squares(tmp_path / "best.pt", names=("red", "scratch", "blue"))
+    version = promote(line, new)
+    assert main([*WATCH, "--once"]) == 0
+    looks = repository.release("squares", version).document["saliency"]
+    assert looks["previous"] == {"version": 1, "digest": first.digest}
+    assert looks["classes"]["red"]["stability"] == 1.0
+    assert "stability" not in looks["classes"]["scratch"]
+    graph = repository.release("squares", version).entry("model/fp32.onnx")
+    repository.blob(graph).unlink()
+    version = promote(line, write_squares(tmp_path / "next.pt", tilt=0.2))
+    capsys.readouterr()
+    assert main([*WATCH, "--once"]) == 0
+    lines = [json.loads(one) for one in capsys.readouterr().out.splitlines()]
+    texts = [one["text"] for one in lines if one["event"] == "build.warning"]
+    told = [one for one in texts if one.startswith("not compared with the release before")]
+    assert len(told) == 1 and "is missing" in told[0]
+    assert "saliency" not in repository.release("squares", version).document
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

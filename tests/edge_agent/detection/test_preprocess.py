@@ -3,11 +3,12 @@
 import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from edge_agent.bundle import InputSpec
-from edge_agent.detection.preprocess import Letterbox, place
+from edge_agent.detection.preprocess import Canvas, Letterbox, place
 from edge_agent.errors import SourceError
 
 SPEC = InputSpec(64, 64, "NCHW", "RGB", 1 / 255, 114, "linear", True, "round-0.1")
@@ -113,3 +114,28 @@ def test_a_reversed_view_is_read_as_it_looks():
     image = np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8)[::-1, ::-1]
     viewed = Letterbox(SPEC)(image)[0].copy()
     assert np.array_equal(viewed, Letterbox(SPEC)(image.copy())[0])
+
+
+@pytest.mark.parametrize("ratio", [3, 5, 7])
+def test_a_whole_odd_ratio_is_the_linear_filter_to_the_last_bit(ratio):
+    """There the filter takes one pixel; the quick way must take the same one, with any stride."""
+    wide = np.random.default_rng(ratio).integers(0, 256, (36 * ratio, 66 * ratio, 3), np.uint8)
+    for image in (wide[:, : 64 * ratio], wide[:, : 64 * ratio].copy()):
+        tensor, placement = Letterbox(SPEC)(image)
+        top, left = placement.pad_y, placement.pad_x
+        small = cv2.resize(image, (64, 36), interpolation=cv2.INTER_LINEAR)
+        inside = tensor[0, :, top : top + 36, left : left + 64]
+        assert np.array_equal(inside, small[..., ::-1].transpose(2, 0, 1) / np.float32(255))
+
+
+def test_two_canvases_keep_two_pictures():
+    """What was made first stays while the next is made; each has its own border."""
+    letterbox, first, second = Letterbox(SPEC), Canvas(SPEC), Canvas(SPEC)
+    wide, tall = np.zeros((32, 64, 3), np.uint8), np.full((64, 32, 3), 255, np.uint8)
+    one, _ = letterbox(wide, first)
+    kept = one.copy()
+    other, _ = letterbox(tall, second)
+    assert np.array_equal(one, kept) and np.array_equal(one, Letterbox(SPEC)(wide)[0])
+    assert np.array_equal(other, Letterbox(SPEC)(tall)[0])
+    again, _ = letterbox(tall, first)
+    assert again is first.tensor and np.array_equal(again, other)

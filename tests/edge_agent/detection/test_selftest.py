@@ -74,7 +74,7 @@ def test_a_file_that_is_not_what_it_should_be(tmp_path, file):
     document = dict(bundle.manifest.document)
     document["files"] = [entry if e["path"] == file else e for e in document["files"]]
     report = run(Bundle(bundle.root, Manifest.from_document(document)))
-    assert report.provider == "" and len(report.failures) == 1
+    assert report.frames == 0 and len(report.failures) == 1
     assert file in report.failures[0] and "build the bundle again" in report.failures[0]
 
 

@@ -14,7 +14,7 @@ from edge_agent.detection.detector import Detector, contract
 from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import DriftWatch
 from edge_agent.loop.golden import AGAIN_S, LiveSelfTest
-from edge_agent.loop.lane import Job, Lane
+from edge_agent.loop.lane import SLOTS, Job, Lane
 from edge_agent.loop.loaded import Holder, Loaded
 from edge_agent.monitors.windows import WindowCounter
 from tests.bundles import frame, make_bundle
@@ -125,6 +125,16 @@ def test_a_frame_waits_for_one_golden_frame_at_most(bundle):
     while not order:  # nothing is ticked: no golden frame came between
         time.sleep(0.001)
     assert stage.test.outcome is None and stage.finish().ok
+
+
+def test_a_camera_that_keeps_all_canvases_delays_the_test(bundle):
+    """The test shares them with the camera, and goes on when one is free."""
+    stage = Stage(bundle)
+    canvases = stage.loaded.lane.canvases()
+    taken = [canvases.take(0) for _ in range(SLOTS)]
+    assert all(stage.test.tick() is None for _ in range(3)) and stage.test.outcome is None
+    canvases.give_back(taken.pop())
+    assert stage.finish().ok and canvases.take(0) is not None
 
 
 def test_a_swap_ends_the_test_of_the_old_release(bundle, tmp_path):

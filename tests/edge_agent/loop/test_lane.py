@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from edge_agent.bundle import InputSpec
 from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Placement
-from edge_agent.loop.lane import Job, Lane
+from edge_agent.loop.lane import SLOTS, Canvases, Job, Lane
 
+INPUT = InputSpec(8, 8, "NCHW", "RGB", 1 / 255, 114, "linear", True, "round-0.1")
 PLACE = Placement(1.0, 1.0, 0, 0, 4, 4)
 
 
@@ -141,3 +144,21 @@ def test_time_left_is_what_the_network_usually_takes(network):
     network.open.set()
     desk.take(2)
     desk.lane.close()
+
+
+def test_a_camera_waits_for_a_canvas():
+    """It has `SLOTS`; the next comes when one is given back."""
+    canvases = Canvases(INPUT)
+    taken = [canvases.take(0) for _ in range(SLOTS)]
+    assert None not in taken and canvases.take(0.01) is None and not canvases.drain(0.01)
+    threading.Timer(0.02, canvases.give_back, taken[:1]).start()
+    assert canvases.take(10) is taken[0]
+
+
+def test_who_borrows_takes_no_memory_of_its_own(network):
+    """Before the first camera came, the borrower's canvases become that camera's."""
+    network.manifest = SimpleNamespace(input=INPUT)
+    lane = Lane(network)
+    borrowed = lane.borrowed()
+    assert lane.borrowed() is borrowed and lane.canvases() is borrowed
+    assert lane.canvases() is not borrowed and lane.borrowed() is borrowed

@@ -49,7 +49,7 @@ def make_bundle(root: Path, version: int = 1, model: bytes = b"model") -> Bundle
         ],
         "golden": {
             "path": "golden/expected.json", "reference": "fp32-graph", "frames": 1,
-            "tolerance": {"fp32": {"iou": 0.99, "score": 0.001}},
+            "synthetic": False, "tolerance": {"fp32": {"iou": 0.99, "score": 0.001}},
         },
         "files": [
             {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
