@@ -25,6 +25,7 @@ from benchmarks.rows import interleaved
 from edge_agent.config import Address, Config
 from edge_agent.console import table
 from edge_agent.detection.preprocess import Image
+from edge_agent.feedback.intake import Intake
 from edge_agent.loop.follow import FixedRelease
 from edge_agent.loop.judge import Judge
 from edge_agent.loop.loaded import Loaded, load_release
@@ -110,7 +111,10 @@ def measure(folder: Path, *, rounds: int, seconds: float = ROUND_S) -> list[tupl
     """Processor time in ms per frame: off, on, viewed; then the listener alone."""
     settings, loaded = replayed(folder)
     images, kept = line.full_hd(), list[Seen]()
-    page = LivePage(settings, Address("127.0.0.1", 0))
+    kept_words = Intake(
+        folder / "feedback.sqlite", folder, frozenset(), lambda *_: None, times=dict
+    )
+    page = LivePage(settings, Address("127.0.0.1", 0), "b00c", kept_words)
     holder = FixedRelease(lambda: loaded).holder
 
     def judge(*listeners: Listener) -> Judge:

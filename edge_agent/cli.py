@@ -326,12 +326,17 @@ def import_labels(folder: Path, config_path: Path, captures: Path | None) -> Non
 
 @feedback.command("report")
 @config_option
+@click.option(
+    "--by",
+    type=click.Choice(("camera", "shift", "time", "version")),
+    help="Show each slice with its classes and its confusions; time is time of day.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def show_report(config_path: Path, as_json: bool) -> None:
+def show_report(config_path: Path, by: str | None, as_json: bool) -> None:
     """Precision, recall and confusion per class and slice, with confidence intervals."""
     from edge_agent.commands import feedback
 
-    feedback.show(config_path, as_json=as_json, echo=click.echo)
+    feedback.show(config_path, by=by or "", as_json=as_json, echo=click.echo)
 
 
 def _warn(text: str) -> None:

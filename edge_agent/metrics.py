@@ -26,12 +26,13 @@ METRICS_CAMERA = "up/metrics/camera"
 METRICS_CLASSES = "up/metrics/classes"
 METRICS_SLICES = "up/metrics/slices"
 METRICS_DRIFT = "up/metrics/drift"
+METRICS_PERFORMANCE = "up/metrics/performance"
 EVENTS = "up/events"
 ALERTS = "up/alerts/active"
 REPORTED = "up/reported"
 RESULT = "up/result"
 COMMANDS = "dn/cmd"
-COMMAND_KINDS = ("sync", "snapshot", "restart-source", "set-interval")
+COMMAND_KINDS = ("sync", "snapshot", "restart-source", "set-interval", "feedback")
 
 
 def topic(device: str, suffix: str) -> str:

@@ -11,18 +11,17 @@ from pathlib import Path
 from edge_agent.captures.shelf import Wanted
 from edge_agent.captures.shelf import read as read_captures
 from edge_agent.checked import plural
+from edge_agent.commands.feedback_report import lines
 from edge_agent.config import load
-from edge_agent.console import table
 from edge_agent.errors import StorageError, UsageError
 from edge_agent.feedback import Judgement, take
 from edge_agent.feedback.frames import FrameKey
 from edge_agent.feedback.labelled import take_labels
-from edge_agent.feedback.report import ClassFigures, Rate, Report
+from edge_agent.feedback.pace import independent_times
 from edge_agent.feedback.store import Store
 from edge_agent.feedback.take import report
 
 Echo = Callable[[str], None]
-_FIGURES = ("CLASS", "RIGHT", "WRONG", "MISSED", "PRECISION", "RECALL")
 
 
 def say(
@@ -59,10 +58,7 @@ def say(
     judgement = Judgement(key, verdict, name, _box(box), actual, by, time.time())
     with _opened(config.layout.feedback) as store:
         taken = take(store, judgement, config.captures)
-    if taken.detected is None:
-        echo(f"kept; what was detected in {key} is not known (yet), the report looks again")
-    else:
-        echo(f"kept; the device reported {taken.detected.words()} in {key}")
+    echo(taken.words())
 
 
 def bring(
@@ -89,17 +85,20 @@ def bring(
             f"left out: {plural(len(done.strangers), 'picture')} that are no captures here, such as"
             f" {done.strangers[0]}; --captures names the folder that they were exported from"
         )
+    if done.repeated:
+        warn(f"left out: {plural(done.repeated, 'picture')} that are there twice")
     if done.unjudged:
         warn(f"left out: {plural(done.unjudged, 'picture')} that the model never judged")
     echo(f"took the labels of {plural(done.frames, 'frame')} ({plural(done.boxes, 'object')})")
 
 
-def show(config_path: Path, *, as_json: bool, echo: Echo) -> None:
+def show(config_path: Path, *, by: str, as_json: bool, echo: Echo) -> None:
     """Print the report.
 
     Args:
         config_path: agent.toml.
-        as_json: print JSON instead of tables.
+        by: dimension whose slices are shown with their classes and confusions; "" for a line each.
+        as_json: print everything as JSON instead.
         echo: prints a text.
 
     Raises:
@@ -107,49 +106,8 @@ def show(config_path: Path, *, as_json: bool, echo: Echo) -> None:
     """
     config = load(config_path)
     with _opened(config.layout.feedback) as store:
-        figures = report(store, config.captures)
-    echo(json.dumps(figures.document(), indent=2) if as_json else "\n".join(_text(figures)))
-
-
-def _text(figures: Report) -> Iterator[str]:
-    yield (
-        f"{plural(figures.frames, 'frame')}, {figures.labelled} of them labelled;"
-        f" {plural(figures.unjoined, 'verdict')} about frames that are not known"
-    )
-    if not figures.classes:
-        yield "nothing to count yet; see edge-agent feedback right --help"
-        return
-    yield ""
-    yield table(_FIGURES, [_row(one) for one in (*figures.classes, figures.whole)])
-    yield ""
-    yield "What is there (rows), and what was reported (columns):"
-    yield table(
-        ("", *figures.names),
-        [(name, *row) for name, row in zip(figures.names, figures.confusion, strict=True)],
-    )
-    rows = [
-        (f"{one.dimension} {one.name}", *_row(kind))
-        for one in figures.slices
-        for kind in one.classes
-    ]
-    yield ""
-    yield table(("SLICE", *_FIGURES), rows)
-    yield "Precision and recall with 95 % intervals (Wilson), as if frames were independent."
-
-
-def _row(figures: ClassFigures) -> tuple[object, ...]:
-    return (
-        figures.name,
-        figures.right,
-        figures.wrong,
-        figures.missed,
-        _rate(figures.precision),
-        _rate(figures.recall),
-    )
-
-
-def _rate(rate: Rate | None) -> str | None:
-    return None if rate is None else f"{rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f})"
+        figures = report(store, config.captures, independent_times(config))
+    echo(json.dumps(figures.document(), indent=2) if as_json else "\n".join(lines(figures, by)))
 
 
 def _box(text: str) -> tuple[float, float, float, float] | None:

@@ -32,7 +32,7 @@ id = "{device}"                    # a-z, 0-9 and -, unique in the fleet
 # username = "{device}"
 # password_file = "mqtt.password"
 # keepalive_s = 30
-# commands = ["sync", "snapshot", "restart-source", "set-interval"]   # obeyed; [] for none
+# commands = ["sync", "snapshot", "restart-source", "set-interval", "feedback"]   # [] for none
 
 # Without [repository] registry-sync has nothing to do; try a bundle with
 # edge-agent run -c {path} --bundle DIR

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from edge_agent.errors import UsageError
 from edge_agent.metrics import DEVICE_PATTERN
 
-_KEY = re.compile(
-    rf"(?P<camera>{DEVICE_PATTERN})/(?P<boot>[0-9a-f]{{1,32}})/(?P<seq>[0-9]{{1,18}})"
-)
+FRAME_PATTERN = rf"({DEVICE_PATTERN})/([0-9a-f]{{1,32}})/([0-9]{{1,18}})"
 
 
 @dataclass(frozen=True, order=True)
@@ -29,13 +27,13 @@ class FrameKey:
         Raises:
             UsageError: it has another form.
         """
-        match = _KEY.fullmatch(text)
+        match = re.fullmatch(FRAME_PATTERN, text)
         if match is None:
             raise UsageError(
                 f'frame "{text}" should look like top/1f2e3d4c/123: camera, boot and number, as in'
                 " up/detections and in the sidecars of captures"
             )
-        return cls(match["camera"], match["boot"], int(match["seq"]))
+        return cls(match[1], match[2], int(match[3]))
 
     def __str__(self) -> str:
         return f"{self.camera}/{self.boot}/{self.seq}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from edge_agent.feedback.frames import Box, Detected
+from edge_agent.feedback.frames import Box, Detected, pick
 from edge_agent.feedback.judgement import MISSED, RIGHT, Judgement
 from edge_agent.monitors.slices import shift_of
 
 IOU = 0.5
+_HOURS = 3
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,48 @@ class Pair:
     Attributes:
         truth: class of the object that is there.
         detected: class that the device reported.
-        camera, shift, version: the slices that it belongs to.
+        camera: that saw it.
+        model, version: that judged it.
+        at: wall-clock seconds of capture.
     """
 
     truth: str | None
     detected: str | None
     camera: str
-    shift: str
-    version: str
+    model: str
+    version: int
+    at: float
+
+    @property
+    def hour(self) -> int:
+        """Of capture, in the device's local time."""
+        return time.localtime(self.at).tm_hour
+
+    def slice(self, dimension: str) -> str:
+        """To which ``camera``, ``shift``, ``time`` (of day) or ``version`` it belongs."""
+        if dimension == "camera":
+            return self.camera
+        if dimension == "shift":
+            return shift_of(self.hour)
+        if dimension == "time":
+            began = self.hour - self.hour % _HOURS
+            return f"{began:02d}-{began + _HOURS:02d}"
+        return f"{self.model} {self.version}"
+
+
+@dataclass
+class Heard:
+    """What a frame's verdicts come to.
+
+    Attributes:
+        pairs: that count.
+        repeated: verdicts about a thing of which the same was said before.
+        overruled: verdicts about a thing of which something else was said later.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    repeated: int = 0
+    overruled: int = 0
 
 
 def from_labels(frame: Detected, truth: Sequence[Box]) -> list[Pair]:
@@ -47,29 +82,50 @@ def from_labels(frame: Detected, truth: Sequence[Box]) -> list[Pair]:
     return _pairs(frame, names)
 
 
-def from_judgements(frame: Detected, said: Iterable[Judgement]) -> list[Pair]:
+def from_judgements(frame: Detected, said: Iterable[Judgement]) -> Heard:
     """Pairs of a frame that inspectors judged; of two words about one thing the later counts.
 
     Detections about which nothing was said are left out. A frame without detections that is
     called right, and of which nothing was missed, is a pair of background and background.
+
+    Args:
+        frame: what was detected.
+        said: of it, in the order in which it was said.
     """
+    heard = Heard()
     verdicts: dict[int, str | None] = {}
-    missed: dict[tuple[str, tuple[float, ...] | None], None] = {}
+    missed: list[Judgement] = []
     empty = False
     for judgement in said:
         if judgement.verdict == MISSED:
-            missed[judgement.name, judgement.box] = None
+            known = any(_is_same(judgement, other) for other in missed)
+            heard.repeated += known
+            missed += [] if known else [judgement]
         for number in judgement.targets(frame.boxes):
             right = judgement.verdict == RIGHT
-            verdicts[number] = frame.boxes[number].name if right else judgement.actual or None
-        empty |= judgement.verdict == RIGHT and not frame.boxes
+            truth = frame.boxes[number].name if right else judgement.actual or None
+            if number in verdicts:
+                heard.repeated += verdicts[number] == truth
+                heard.overruled += verdicts[number] != truth
+            verdicts[number] = truth
+        if judgement.verdict == RIGHT and not frame.boxes:
+            heard.repeated += empty
+            empty = True
     names: list[tuple[str | None, str | None]] = [
         (truth, frame.boxes[number].name) for number, truth in sorted(verdicts.items())
     ]
-    names += [(name, None) for name, _ in missed]
+    names += [(judgement.name, None) for judgement in missed]
     if empty and not names:
         names.append((None, None))
-    return _pairs(frame, names)
+    heard.pairs = _pairs(frame, names)
+    return heard
+
+
+def _is_same(first: Judgement, second: Judgement) -> bool:
+    """Whether two words tell of the same missed object."""
+    if first.near is None or second.near is None:
+        return (first.name, first.box) == (second.name, second.box)
+    return bool(pick([(0, first.near)], name=second.name, near=second.near, least=IOU))
 
 
 def _matches(truth: dict[int, Box], found: dict[int, Box], *, same: bool) -> list[tuple[int, int]]:
@@ -93,6 +149,8 @@ def _matches(truth: dict[int, Box], found: dict[int, Box], *, same: bool) -> lis
 
 
 def _pairs(frame: Detected, names: Iterable[tuple[str | None, str | None]]) -> list[Pair]:
-    camera, version = frame.key.camera, f"{frame.model} {frame.version}"
-    shift = shift_of(time.localtime(frame.at).tm_hour)
-    return [Pair(truth, found, camera, shift, version) for truth, found in names]
+    key = frame.key
+    return [
+        Pair(truth, found, key.camera, frame.model, frame.version, frame.at)
+        for truth, found in names
+    ]

@@ -41,9 +41,9 @@ class Judgement:
             hint = nearest(self.verdict, VERDICTS)
             raise UsageError(f'"{self.verdict}" is not one of {", ".join(VERDICTS)}{hint}')
         if self.verdict == MISSED and not self.name:
-            raise UsageError("missed: say of which class the object is, with --class")
+            raise UsageError('missed: say of which class the object is, with --class or "class"')
         if self.actual and self.verdict != WRONG:
-            raise UsageError(f"{self.verdict}: --actual goes with wrong only")
+            raise UsageError(f"{self.verdict}: what it is in truth (actual) goes with wrong only")
         if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
             raise UsageError(f"box {list(self.box)} should be x0, y0, x1, y1 with x0 < x1, y0 < y1")
 
@@ -77,3 +77,12 @@ def check(judgement: Judgement, detected: Detected) -> None:
             f"{judgement.frame}: no detection is meant by that; the device reported"
             f" {detected.words()} there"
         )
+
+
+def fits(judgement: Judgement, detected: Detected) -> bool:
+    """Whether `check` has nothing against it."""
+    try:
+        check(judgement, detected)
+    except UsageError:
+        return False
+    return True

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_agent.captures.record import NAME, Record
 from edge_agent.captures.shelf import Capture
 from edge_agent.checked import Fields
 from edge_agent.errors import StorageError, UsageError, storage_errors
-from edge_agent.feedback.frames import Box
+from edge_agent.feedback.frames import Box, Detected, FrameKey
 from edge_agent.feedback.store import Store
 from edge_agent.feedback.take import detected_in
 
@@ -47,29 +48,32 @@ class Imported:
         frames: that were taken, with `boxes` objects in them.
         strangers: stems of pictures that are no captures of this folder.
         unjudged: pictures that the gate had kept from the model, which says nothing of it.
+        repeated: pictures that were there twice, with the same boxes.
     """
 
     frames: int
     boxes: int
     strangers: tuple[str, ...]
     unjudged: int
+    repeated: int
 
 
 def take_labels(store: Store, folder: Path, captures: Sequence[Capture]) -> Imported:
     """Keep the boxes of a labelled data set as the truth about captured frames.
 
     Args:
-        store: where they are kept; labels of the same frame are replaced.
+        store: where they are kept; older labels of the same frame are overruled.
         folder: of the data set.
         captures: frames that it may be about.
 
     Raises:
-        UsageError: it is no such data set, with what is wrong and where.
+        UsageError: it is no such data set, with what is wrong and where, or it says two things
+            of one frame. Nothing is kept then.
         StorageError: it cannot be read, or the disk refuses.
     """
     by_name = {f"{one.record.frame.device}_{one.name}": one.record for one in captures}
-    frames = boxes = unjudged = 0
-    strangers = []
+    truths: dict[FrameKey, _Truth] = {}
+    strangers, unjudged, repeated = [], 0, 0
     for picture in read(folder):
         record = _record(picture.stem, by_name)
         if record is None:
@@ -77,19 +81,34 @@ def take_labels(store: Store, folder: Path, captures: Sequence[Capture]) -> Impo
         elif record.detections is None:
             unjudged += 1
         else:
-            truth = [
-                Box(
-                    name,
-                    x0 * record.width,
-                    y0 * record.height,
-                    x1 * record.width,
-                    y1 * record.height,
+            new = _truth(picture, record)
+            known = truths.setdefault(new.detected.key, new)
+            if known.boxes != new.boxes:
+                raise UsageError(
+                    f"{folder}: {known.stem} and {new.stem} are one frame"
+                    f" ({new.detected.key}) with different boxes; leave one of them"
                 )
-                for name, x0, y0, x1, y1 in picture.boxes
-            ]
-            store.label(detected_in(record), truth, source=picture.stem)
-            frames, boxes = frames + 1, boxes + len(truth)
-    return Imported(frames, boxes, tuple(strangers), unjudged)
+            repeated += known is not new
+    for stem, detected, boxes in truths.values():
+        store.label(detected, boxes, source=stem)
+    objects = sum(len(one.boxes) for one in truths.values())
+    return Imported(len(truths), objects, tuple(strangers), unjudged, repeated)
+
+
+class _Truth(NamedTuple):
+    stem: str
+    detected: Detected
+    boxes: tuple[Box, ...]
+
+
+def _truth(picture: Picture, record: Record) -> _Truth:
+    """The true boxes of a capture, in pixels."""
+    width, height = record.width, record.height
+    boxes = tuple(
+        Box(name, x0 * width, y0 * height, x1 * width, y1 * height)
+        for name, x0, y0, x1, y1 in picture.boxes
+    )
+    return _Truth(picture.stem, detected_in(record), boxes)
 
 
 def read(folder: Path) -> list[Picture]:

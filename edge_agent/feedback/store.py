@@ -1,9 +1,9 @@
 """One SQLite file: what inspectors said, true boxes, and the last frames' detections.
 
-What people said is never dropped; the ring of recent frames is bounded in bytes and goes oldest
-first. The frame of a judgement is copied beside it as soon as it is found, so the ring may turn.
-Written with ``synchronous=FULL``: what was taken survives SIGKILL and power cuts. The agent and
-commands share the file.
+What people said is never dropped, and the newest counts; the ring of recent frames is bounded in
+bytes and goes oldest first. The frame of a judgement is copied beside it as soon as it is found, so
+the ring may turn. Written with ``synchronous=FULL``: what was taken survives SIGKILL and power
+cuts. The agent and commands share the file.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_agent.errors import StorageError, storage_errors
 from edge_agent.feedback.frames import Box, Detected, FrameKey
 from edge_agent.feedback.judgement import Judgement
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recent (
     id INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT NOT NULL, boot TEXT NOT NULL,
@@ -35,10 +35,25 @@ CREATE TABLE IF NOT EXISTS detected (
     camera TEXT NOT NULL, boot TEXT NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (camera, boot, seq));
 CREATE TABLE IF NOT EXISTS label (
-    camera TEXT NOT NULL, boot TEXT NOT NULL, seq INTEGER NOT NULL, source TEXT NOT NULL,
-    boxes TEXT NOT NULL, PRIMARY KEY (camera, boot, seq));
+    id INTEGER PRIMARY KEY AUTOINCREMENT, camera TEXT NOT NULL, boot TEXT NOT NULL,
+    seq INTEGER NOT NULL, source TEXT NOT NULL, boxes TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS label_frame ON label (boot, camera, seq);
+CREATE TABLE IF NOT EXISTS told (
+    only INTEGER PRIMARY KEY CHECK (only = 1), judgement INTEGER NOT NULL, label INTEGER NOT NULL,
+    detected INTEGER NOT NULL);
 """
 _ROW_BYTES = 64  # SQLite's own per row, about
+
+
+class Mark(NamedTuple):
+    """How far the file has come: the last verdict, the last label, the frames known beside them."""
+
+    judgement: int
+    label: int
+    detected: int
+
+
+NOTHING = Mark(0, 0, 0)
 
 
 class Store:
@@ -59,7 +74,10 @@ class Store:
             self._db.execute("PRAGMA synchronous=FULL")
             version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
             if version not in (0, SCHEMA_VERSION):
-                raise StorageError(f"{path}: its schema is {version}; update this program")
+                raise StorageError(
+                    f"{path}: its schema is {version}, this program's is {SCHEMA_VERSION}; update"
+                    " the older one, or move the file away"
+                )
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -122,15 +140,24 @@ class Store:
                 self._know(detected)
 
     def label(self, detected: Detected, truth: Sequence[Box], *, source: str) -> None:
-        """Keep the true boxes of a frame; others that it had go. Raises `StorageError`."""
+        """Keep the true boxes of a frame; those that it had are overruled. Raises `StorageError`.
+
+        The same boxes again are not kept again.
+        """
         key = detected.key
+        row = (key.camera, key.boot, key.seq)
         boxes = json.dumps([asdict(box) for box in truth])
         with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO label (camera, boot, seq, source, boxes)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (key.camera, key.boot, key.seq, source, boxes),
-            )
+            newest = self._db.execute(
+                "SELECT boxes FROM label WHERE camera = ? AND boot = ? AND seq = ?"
+                " ORDER BY id DESC LIMIT 1",
+                row,
+            ).fetchone()
+            if newest != (boxes,):
+                self._db.execute(
+                    "INSERT INTO label (camera, boot, seq, source, boxes) VALUES (?, ?, ?, ?, ?)",
+                    (*row, source, boxes),
+                )
             self._know(detected)
 
     def know(self, detected: Detected) -> None:
@@ -139,11 +166,11 @@ class Store:
             self._know(detected)
 
     def judgements(self) -> list[Judgement]:
-        """Everything that was said, in order; raises `StorageError`."""
+        """Everything that was said, in the order of saying it; raises `StorageError`."""
         with self._translated():
             rows = self._db.execute(
                 "SELECT camera, boot, seq, verdict, name, box, actual, who, at FROM judgement"
-                " ORDER BY id"
+                " ORDER BY at, id"
             ).fetchall()
         return [
             Judgement(
@@ -156,14 +183,37 @@ class Store:
             for camera, boot, seq, verdict, name, box, *rest in rows
         ]
 
-    def labels(self) -> dict[FrameKey, tuple[Box, ...]]:
-        """Frame -> true boxes; raises `StorageError`."""
+    def labels(self) -> tuple[dict[FrameKey, tuple[Box, ...]], int]:
+        """Frame -> its newest true boxes, and how many are overruled; raises `StorageError`."""
         with self._translated():
-            rows = self._db.execute("SELECT camera, boot, seq, boxes FROM label").fetchall()
-        return {
+            rows = self._db.execute(
+                "SELECT camera, boot, seq, boxes FROM label ORDER BY id"
+            ).fetchall()
+        newest = {
             FrameKey(camera, boot, seq): tuple(Box(**box) for box in json.loads(boxes))
             for camera, boot, seq, boxes in rows
         }
+        return newest, len(rows) - len(newest)
+
+    def mark(self) -> Mark:
+        """How far this file has come; raises `StorageError`."""
+        with self._translated():
+            row = self._db.execute(
+                "SELECT (SELECT coalesce(max(id), 0) FROM judgement),"
+                " (SELECT coalesce(max(id), 0) FROM label), (SELECT count(*) FROM detected)"
+            ).fetchone()
+        return Mark(*row)
+
+    def told(self) -> Mark:
+        """The mark whose figures were told last; raises `StorageError`."""
+        with self._translated():
+            row = self._db.execute("SELECT judgement, label, detected FROM told").fetchone()
+        return Mark(*row) if row else NOTHING
+
+    def note_told(self, mark: Mark) -> None:
+        """Remember that a mark's figures were told; raises `StorageError`."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO told VALUES (1, ?, ?, ?)", mark)
 
     def known(self) -> dict[FrameKey, Detected]:
         """The frames that are kept beside what was said of them; raises `StorageError`."""

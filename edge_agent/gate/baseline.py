@@ -116,6 +116,12 @@ class Baseline:
         """The lowest rate at which a reference was learnt, None when none has a rate."""
         return min((one.fps for one in self.references if one.fps is not None), default=None)
 
+    @property
+    def independent_s(self) -> float | None:
+        """Seconds between two frames that say something new, by the slowest reference."""
+        times = (one.independent_s for one in self.references)
+        return max((seconds for seconds in times if seconds is not None), default=None)
+
     def write(self, folder: Path) -> None:
         """Replace the baseline in a folder, which is made; raises `StorageError`."""
         with storage_errors(folder):

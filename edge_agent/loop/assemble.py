@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from edge_agent.captures.masks import masks_of
 from edge_agent.config import Address, Config
 from edge_agent.errors import StorageError
+from edge_agent.feedback.intake import Intake
+from edge_agent.feedback.pace import independent_times
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.obey import Snapshots, actions
 from edge_agent.loop.oversee import Overseer
@@ -79,7 +81,9 @@ def assemble(
     Raises:
         OutpostError: a part cannot be made.
     """
-    shown, starts, inbox = _page(config, page), _starts(config, stack), Inbox()
+    starts, inbox = _starts(config, stack), Inbox()
+    intake = _intake(config, inbox, stack)
+    shown = _page(config, page, boot, intake)
     outbox = _outbox(config, stack)
     scrape = _scrape(config, lambda: telemetry.state)
     heard = [part for part in (shown.heard if shown else None, scrape) if part is not None]
@@ -108,7 +112,7 @@ def assemble(
     )
     hooks = Hooks(
         tell=inbox.put,
-        obey=_desk(config, agent, runtimes, snapshots, telemetry),
+        obey=_desk(config, agent, runtimes, snapshots, telemetry, intake),
         announcements=_announcements(config),
         expiry_s=config.metrics.outbox_max_age_h * 3600,
     )
@@ -117,13 +121,13 @@ def assemble(
     return Household(config, agent, telemetry, context, runtimes, path, shown, scrape)
 
 
-def _page(config: Config, address: Address | None) -> LivePage | None:
+def _page(config: Config, address: Address | None, boot: str, intake: Intake) -> LivePage | None:
     """The page, where one is wanted; without one its modules are not even imported."""
     if address is None:
         return None
     from edge_agent.page import LivePage
 
-    return LivePage(config, address)
+    return LivePage(config, address, boot, intake)
 
 
 def _scrape(config: Config, state: Callable[[], str]) -> Scrape | None:
@@ -141,6 +145,7 @@ def _desk(
     runtimes: Sequence[ModelRuntime],
     snapshots: Snapshots,
     telemetry: Telemetry,
+    intake: Intake,
 ) -> Callable[[str, bytes, bool], None] | None:
     """Where commands arrive, unless this device hears none."""
     if config.mqtt is None or not config.mqtt.commands:
@@ -149,7 +154,7 @@ def _desk(
     masks = masks_of(config.capture.masks)
     desk = Desk(
         config.layout.commands,
-        actions(config.layout, cameras, snapshots, agent.set_interval, masks),
+        actions(config.layout, cameras, snapshots, agent.set_interval, masks, intake),
         allowed=config.mqtt.commands,
         tell=telemetry.say,
     )
@@ -217,6 +222,20 @@ def _recent(config: Config, boot: str, stack: ExitStack) -> Recent | None:
     recent.start()
     stack.callback(recent.close, LAST_CAPTURES_S)
     return recent
+
+
+def _intake(config: Config, inbox: Inbox, stack: ExitStack) -> Intake:
+    """What keeps verdicts and tells what they make of precision and recall."""
+    intake = Intake(
+        config.layout.feedback,
+        config.captures,
+        frozenset(camera.id for camera in config.cameras),
+        inbox.put,
+        times=lambda: independent_times(config),
+    )
+    intake.start()
+    stack.callback(intake.close, LAST_CAPTURES_S)
+    return intake
 
 
 def _webhook(config: Config, inbox: Inbox, stack: ExitStack) -> Webhook | None:

@@ -54,6 +54,5 @@ def _learnt(config: Config, camera: str) -> float | None:
         baseline = Baseline.read(config.layout.baseline(camera))
     except SourceError:  # the gate tells of it
         return None
-    times = [one.independent_s for one in baseline.references] if baseline is not None else []
-    known = [seconds for seconds in times if seconds is not None]
-    return spacing_from(max(known)) if known else None
+    seconds = baseline.independent_s if baseline is not None else None
+    return None if seconds is None else spacing_from(seconds)

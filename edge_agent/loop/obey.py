@@ -1,4 +1,4 @@
-"""What the agent does on command: look now, a picture, a camera anew, metrics more often."""
+"""What the agent does on command: look now, a picture, a camera anew, faster metrics, a verdict."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from edge_agent.atomic import make_dirs, write_atomic
 from edge_agent.captures.masks import Mask, covered
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, UsageError
+from edge_agent.feedback import Taken
+from edge_agent.feedback.intake import Intake
 from edge_agent.layout import Layout
 from edge_agent.loop.camera import CameraWorker
 from edge_agent.loop.seen import Seen
@@ -46,6 +48,7 @@ def actions(
     snapshots: Snapshots,
     set_interval: Callable[[float, float], None],
     masks: Mapping[str, Mask],
+    intake: Intake,
 ) -> Mapping[str, Action]:
     """Kind of command -> what carries it out.
 
@@ -55,6 +58,7 @@ def actions(
         snapshots: listens to them.
         set_interval: takes seconds per window and how long that lasts; raises `UsageError`.
         masks: camera id -> what is blackened before its picture is written.
+        intake: keeps what inspectors say.
     """
     by_id = {camera.camera.id: camera for camera in cameras}
 
@@ -82,12 +86,24 @@ def actions(
         text = f"metrics every {command.window_s:g} s for {command.for_s:g} s"
         return Outcome("done", text)
 
+    def feedback(command: Command) -> Later:
+        if command.judgement is None:
+            raise UsageError("nothing is said of any frame")
+        word = intake.put(command.judgement)
+        return lambda: _kept(word.result()) if word.done() else None
+
     return {
         "sync": sync,
         "snapshot": snapshot,
         "restart-source": restart_source,
         "set-interval": interval,
+        "feedback": feedback,
     }
+
+
+def _kept(taken: Taken) -> Outcome:
+    facts = {"frame": str(taken.judgement.frame), "known": taken.detected is not None}
+    return Outcome("done", taken.words(), facts)
 
 
 def _save(image: Image, path: Path) -> Outcome:

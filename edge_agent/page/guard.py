@@ -5,6 +5,8 @@
    a restart of the agent and does not give the token away.
 3. Whoever asks by a name that is not ours is refused, token or not: a page elsewhere whose name was
    made to point at this machine (DNS rebinding) must not read ours. IP addresses cannot be rebound.
+4. Who wants to write must come from the page itself: a browser says so in ``Origin``, which a page
+   elsewhere cannot change, cookie or not.
 """
 
 from __future__ import annotations
@@ -101,6 +103,18 @@ class Guard:
         except ValueError:
             return False
         return name == "localhost" or name in self.hosts or _is_ip(name)
+
+    def is_own_page(self, host: str, origin: str | None, fetch_site: str | None) -> bool:
+        """Whether a request to write comes from a page of the address that it was sent to.
+
+        Args:
+            host: its ``Host`` header, which `knows_host`.
+            origin: its ``Origin`` header; browsers send one with each POST.
+            fetch_site: its ``Sec-Fetch-Site`` header, which older browsers leave out.
+        """
+        scheme, _, name = (origin or "").partition("://")
+        ours = scheme in ("http", "https") and name.lower() == host.lower()
+        return ours and fetch_site in (None, "same-origin")
 
     def is_token(self, given: str) -> bool:
         """Whether it is the token, compared in constant time."""

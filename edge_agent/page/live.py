@@ -12,13 +12,15 @@ from pathlib import Path
 
 from edge_agent.config import Address, Config
 from edge_agent.errors import ConfigError
+from edge_agent.feedback.intake import Intake
 from edge_agent.loop.runtime import ModelRuntime
 from edge_agent.page.answer import Answer
 from edge_agent.page.guard import Guard, token_for
-from edge_agent.page.handler import PageHandler, Route
+from edge_agent.page.handler import PageHandler, Post, Posts, Route
 from edge_agent.page.heard import Heard
 from edge_agent.page.server import Server, listening
 from edge_agent.page.site import Site
+from edge_agent.page.verdicts import Verdicts
 from edge_agent.page.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ class LivePage:
     Args:
         config: agent.toml.
         address: where to serve it.
+        boot: identity of this agent process.
+        intake: keeps what inspectors say.
 
     Attributes:
         watch: a listener for every `edge_agent.loop.judge.Judge`.
@@ -40,10 +44,12 @@ class LivePage:
             file cannot be used.
     """
 
-    def __init__(self, config: Config, address: Address) -> None:
+    def __init__(self, config: Config, address: Address, boot: str, intake: Intake) -> None:
         self.watch = Watch(camera.id for camera in config.cameras)
         self.heard = Heard()
         self._config = config
+        self._boot = boot
+        self._intake = intake
         self._address = address
         self._token = token_for(config, address)
         self._counting = threading.Lock()
@@ -75,14 +81,16 @@ class LivePage:
             heard=self.heard,
             journal=journal,
             closing=closing,
+            boot=self._boot,
         )
+        posts = {"/api/feedback": self._counted_post(Verdicts(self._intake, site.shown))}
         guard = Guard.make(
             self._token,
             device=self._config.device.id,
             port=self._address.port,
             hosts=self._config.page.hosts,
         )
-        with listening(_bind(self._address, guard, self._counted(site)), closing) as address:
+        with listening(_bind(self._address, guard, self._counted(site), posts), closing) as address:
             log.info("page: http://%s/%s", address, " (with the token)" if self._token else "")
             yield address
 
@@ -91,16 +99,26 @@ class LivePage:
 
         def route(path: str, query: Mapping[str, str]) -> Answer | None:
             if path.startswith("/api/"):
-                with self._counting:
-                    self._api_calls += 1
+                self._count()
             return site(path, query)
 
         return route
 
+    def _counted_post(self, take: Post) -> Post:
+        def post(body: bytes) -> Answer:
+            self._count()
+            return take(body)
 
-def _bind(address: Address, guard: Guard, route: Route) -> Server:
+        return post
+
+    def _count(self) -> None:
+        with self._counting:
+            self._api_calls += 1
+
+
+def _bind(address: Address, guard: Guard, route: Route, posts: Posts) -> Server:
     try:
-        return Server(address, partial(PageHandler, guard, route))
+        return Server(address, partial(PageHandler, guard, route, posts=posts))
     except OSError as error:
         step = {
             errno.EADDRINUSE: "end what uses it, or choose another port",

@@ -22,6 +22,7 @@ from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Reference
 from edge_agent.gate.view import reduce
 from edge_agent.page.answer import NOTHING_NEW, Answer
+from edge_agent.page.shown import Shown
 from edge_agent.page.state import judged
 from edge_agent.page.watch import CameraWatch, Look
 from edge_agent.sources.folder import read_picture
@@ -56,6 +57,7 @@ class Pictures:
         mask: what nobody is shown, None for nothing: black in both pictures and transparent in the
             map, which would else show what moves there; boxes whose centre lies there are left out.
         closing: set when the server ends, so that nobody waits for a frame.
+        shown: keeps some of what was shown, for inspectors.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Pictures:
         gate_width: int,
         mask: Mask | None,
         closing: threading.Event,
+        shown: Shown,
     ) -> None:
+        self._shown = shown
         self._watch = watch
         self._width = width
         self._gate_width = gate_width
@@ -151,12 +155,14 @@ class Pictures:
         self._known = (release.digest, name)
 
     def _encode(self, look: Look) -> _Encoded:
-        document = {**judged(look), "boxes": boxes(look, self._mask)}
+        marked = boxes(look, self._mask)
+        document = {**judged(look), "boxes": marked}
         if self._mask is not None:
             document["masked"] = True
         # Before it is reduced: reducing would mix hidden pixels into those at the mask's edge.
         picture = fit(covered(look.frame.image, self._mask), self._width)
         answer = _jpeg(picture, {FRAME_HEADER: json.dumps(document, separators=(",", ":"))})
+        self._shown.keep(look, marked, answer.body)
         return _Encoded(look.number, look.at, answer)
 
 

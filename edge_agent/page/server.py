@@ -152,7 +152,7 @@ def listening(server: Server, closing: threading.Event) -> Iterator[Address]:
 
 
 class Bounded:
-    """A request's stream that gives at most so many bytes until `renew`."""
+    """A request's stream that gives at most so many bytes of headers until `renew`."""
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream = stream
@@ -174,6 +174,10 @@ class Bounded:
         line = self._stream.readline(limit)
         self._left -= len(line)
         return line
+
+    def read(self, size: int) -> bytes:
+        """So many bytes of a body, or fewer where the other side sends no more."""
+        return self._stream.read(size)
 
     def close(self) -> None:
         """Close the stream."""

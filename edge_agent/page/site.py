@@ -16,6 +16,7 @@ from edge_agent.page import releases
 from edge_agent.page.answer import HTML, Answer
 from edge_agent.page.heard import Heard
 from edge_agent.page.pictures import Pictures
+from edge_agent.page.shown import Shown
 from edge_agent.page.state import State
 from edge_agent.page.watch import Watch
 
@@ -24,6 +25,11 @@ _FILES = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/gauges.js": ("gauges.js", "text/javascript; charset=utf-8"),
+    "/dom.js": ("dom.js", "text/javascript; charset=utf-8"),
+    "/boxes.js": ("boxes.js", "text/javascript; charset=utf-8"),
+    "/judge": ("judge.html", HTML),
+    "/judge.css": ("judge.css", "text/css; charset=utf-8"),
+    "/judge.js": ("judge.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _LONGEST_NUMBER = 15
@@ -39,6 +45,10 @@ class Site:
         heard: the agent's messages.
         journal: its path, None where a bundle's folder is run without one.
         closing: set when the server ends.
+        boot: identity of this agent process.
+
+    Attributes:
+        shown: camera -> frames that inspectors may judge.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class Site:
         heard: Heard,
         journal: Path | None,
         closing: threading.Event,
+        boot: str,
     ) -> None:
         self._state = State(config, runtimes, watch, heard)
         self._journal = journal
@@ -59,20 +70,25 @@ class Site:
             path: Answer(HTTPStatus.OK, (folder / name).read_bytes(), kind)
             for path, (name, kind) in _FILES.items()
         }
+        self.shown: dict[str, Shown] = {}
         self._pictures: dict[str, Callable[[Mapping[str, str]], Answer]] = {}
         masks = masks_of(config.capture.masks)
         for name, camera in watch.cameras.items():
+            shown = self.shown[name] = Shown(boot, lambda: watch.now)
             pictures = Pictures(
                 camera,
                 width=config.page.width,
                 gate_width=config.gate.width,
                 mask=masks.get(name),
                 closing=closing,
+                shown=shown,
             )
-            self._hang(f"/cameras/{name}", pictures)
+            self._hang(f"/cameras/{name}", pictures, shown)
 
-    def _hang(self, root: str, pictures: Pictures) -> None:
+    def _hang(self, root: str, pictures: Pictures, shown: Shown) -> None:
         self._pictures |= {
+            f"{root}/shown": lambda query: Answer.json(shown.document()),
+            f"{root}/shown.jpg": lambda query: shown.picture(_number(query, "seq")),
             f"{root}/live.jpg": lambda query: pictures.live(_number(query)),
             f"{root}/reference.jpg": lambda query: pictures.reference(),
             f"{root}/map.png": lambda query: pictures.map(),
@@ -97,7 +113,7 @@ class Site:
             return Answer.refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
 
-def _number(query: Mapping[str, str]) -> int:
+def _number(query: Mapping[str, str], name: str = "after") -> int:
     """``after``: what the viewer has; -1 when absent or not a number."""
-    text = query.get("after", "")
+    text = query.get(name, "")
     return int(text) if text.isdecimal() and len(text) <= _LONGEST_NUMBER else -1

@@ -28,6 +28,7 @@ class Release(NamedTuple):
     """What may be kept of the release that judged a frame: nothing that holds a model's memory.
 
     Attributes:
+        model: its name.
         bundle: folder and manifest.
         digest: of the release.
         ssim_min: threshold of this camera's gate, None without one.
@@ -35,6 +36,7 @@ class Release(NamedTuple):
         limit: score above which boxes are reported.
     """
 
+    model: str
     bundle: Bundle
     digest: str
     ssim_min: float | None
@@ -174,4 +176,4 @@ class Watch:
 def _release(loaded: Loaded, camera: str) -> Release:
     gate = loaded.gates.get(camera)
     least, views = (None, {}) if gate is None else (gate.ssim_min, gate.views)
-    return Release(loaded.bundle, loaded.digest, least, views, loaded.limit)
+    return Release(loaded.model, loaded.bundle, loaded.digest, least, views, loaded.limit)

@@ -1,8 +1,9 @@
 """A command from the fleet: what it may say, and which one was obeyed already.
 
-A broker is never trusted to deploy, so a command can only ask for four things: ``sync`` (look at
+A broker is never trusted to deploy, so a command can only ask for five things: ``sync`` (look at
 the repository now; what to run is read from signed metadata), ``snapshot`` and ``restart-source``
-of a camera, ``set-interval`` of the metrics for a while. It has an id (the topic's last level),
+of a camera, ``set-interval`` of the metrics for a while, and ``feedback``: keep what an inspector
+says of a frame. It has an id (the topic's last level),
 says when it was issued and when it expires, and is obeyed once: the ids of those that have not
 expired are kept in a file, and what expires no later than one that was forgotten is refused, so
 that setting the clock back brings nothing back.
@@ -19,9 +20,12 @@ from typing import Any
 from edge_agent.atomic import write_atomic
 from edge_agent.checked import Fields
 from edge_agent.errors import OutpostError, StorageError
+from edge_agent.feedback.judgement import Judgement
+from edge_agent.feedback.wire import read_judgement
 from edge_agent.metrics import COMMAND_KINDS, DEVICE_PATTERN, PAYLOAD_VERSION
 
 ID_PATTERN = r"[A-Za-z0-9_-]{1,64}"
+FEEDBACK = "feedback"
 PAYLOAD_MOST = 4096
 LIFETIME_MOST_S = 86_400.0
 AHEAD_MOST_S = 300.0  # the issuer's clock may be so far ahead of ours
@@ -48,6 +52,7 @@ class Command:
         camera: for ``snapshot`` and ``restart-source``, else "".
         window_s: for ``set-interval``, else 0.
         for_s: how long that lasts.
+        judgement: for ``feedback``, said when the command was issued; else None.
     """
 
     id: str
@@ -57,6 +62,7 @@ class Command:
     camera: str = ""
     window_s: float = 0.0
     for_s: float = 0.0
+    judgement: Judgement | None = None
 
 
 def parse(name: str, payload: bytes, *, retained: bool, now: float) -> Command:
@@ -82,14 +88,16 @@ def parse(name: str, payload: bytes, *, retained: bool, now: float) -> Command:
     if fields.integer("v") != PAYLOAD_VERSION:
         fields.fault("v", f"should be {PAYLOAD_VERSION}")
     kind = fields.text("command", choices=COMMAND_KINDS)
+    issued = fields.number("issued")
     command = Command(
         id=name,
         kind=kind,
-        issued=fields.number("issued"),
+        issued=issued,
         expires=fields.number("expires"),
         camera=_camera(fields, kind),
         window_s=_interval(fields, kind, "window_s"),
         for_s=_interval(fields, kind, "for_s", 600.0),
+        judgement=read_judgement(fields, min(issued, now)) if kind == FEEDBACK else None,
     )
     fields.close()
     _check_times(fields, command, now)

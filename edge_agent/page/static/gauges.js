@@ -1,23 +1,9 @@
 // Numbers as people see them: a value, a meter with its limit, and how it went.
 
+import { byId, make, number, say } from "./dom.js";
+
 export const SPAN_S = 180; // seconds that a line shows
-export const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text; // else a screen reader repeats it
-}
-
-export function number(value, digits = 2) {
-  return value === undefined || value === null ? "–" : value.toFixed(digits);
-}
 
 const GAUGES = [
   { id: "ssim", title: "Likeness (SSIM)" },

@@ -1,7 +1,9 @@
 // The page of one agent. It asks for the state once a second and for pictures as fast as they come,
 // one at a time: a slow link or a phone that sleeps costs the device nothing.
 
-import { SPAN_S, byId, gauge, make, number, say } from "./gauges.js";
+import { drawBox } from "./boxes.js";
+import { byId, make, number, say } from "./dom.js";
+import { SPAN_S, gauge } from "./gauges.js";
 
 const STATE_MS = 1000, PICTURE_MS = 100, MAP_MS = 600, RELEASES_MS = 10000, TIMEOUT_MS = 4000;
 const LOST_S = 3;
@@ -163,6 +165,7 @@ async function readPicture() {
   byId("live").hidden = false;
   byId("blank").hidden = true;
   byId("stage").style.setProperty("--ratio", seen.width / seen.height);
+  byId("judge").href = `/judge?camera=${id}`;
   showBoxes(seen);
 }
 
@@ -183,27 +186,6 @@ function showBoxes(seen) {
   badge.className = `badge ${seen.passed === false ? "warning" : ""}`;
   const least = seen.ssim_min === undefined ? "" : ` (at least ${number(seen.ssim_min)})`;
   say(badge, `SSIM ${number(seen.ssim)}${least}`);
-}
-
-function drawBox([x0, y0, x1, y1, score, id], names) {
-  const ink = colour(id);
-  const label = make("span", {}, `${names[id] || id} ${number(score)}`);
-  label.style.background = ink.css;
-  label.style.color = ink.dark ? "#fff" : "#141414";
-  const box = make("div", { class: `box ${y0 < 0.06 ? "low" : ""} ${x0 > 0.8 ? "right" : ""}` }, label);
-  box.style.cssText = `left:${x0 * 100}%;top:${y0 * 100}%;width:${(x1 - x0) * 100}%;height:${(y1 - y0) * 100}%`;
-  box.style.borderColor = ink.css;
-  return box;
-}
-
-function colour(id) { // as edge_agent/detection/draw.py: hues at the golden ratio
-  const hue = ((0.98 + id * 0.618034) % 1) * 6, value = 0.98, low = value * (1 - 0.78);
-  const part = (shift) => {
-    const place = (shift + hue) % 6;
-    return Math.round(255 * (value - (value - low) * Math.max(0, Math.min(place, 4 - place, 1))));
-  };
-  const [red, green, blue] = [part(5), part(3), part(1)];
-  return { css: `rgb(${red} ${green} ${blue})`, dark: 0.299 * red + 0.587 * green + 0.114 * blue <= 130 };
 }
 
 async function tellReference() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 
 import pytest
@@ -52,8 +53,12 @@ def test_right_wrong_missed_and_the_report(device, capsys):
     assert out == "kept; the device reported nothing in top/ab/3\n"
     code, out, _ = call(device, capsys, "report")
     assert code == 0 and out.startswith("3 frames, 0 of them labelled; 0 verdicts about")
-    assert "dent         1      1       1  0.50 (0.09 to 0.91)  0.50 (0.09 to 0.91)" in out
-    assert "camera top" in out and "version defects 2" in out
+    assert "scratch      1      0       1  1.00 (0.21 to 1.00)  0.50 (0.05 to 0.95)" in out
+    assert "camera top" in out and "version defects 2" in out and "top: 6 s (assumed" in out
+    assert max(map(len, out.splitlines())) <= 100
+    code, by_camera, _ = call(device, capsys, "report", "--by", "camera")
+    assert code == 0 and "\ncamera top\n" in by_camera and "SLICE" not in by_camera
+    assert re.search(r"\nbackground +0 +0 +0\n", by_camera)
     code, out, _ = call(device, capsys, "report", "--json")
     document = json.loads(out)
     assert document["confusion"]["names"] == ["dent", "scratch", "background"]

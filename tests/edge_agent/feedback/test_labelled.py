@@ -43,7 +43,7 @@ def test_an_export_that_nobody_corrected_says_that_all_is_right(tmp_path, captur
     figures = report(store)
     # One reported box has no width: no tool can give it back, so nothing is there.
     assert (figures.whole.right, figures.whole.wrong, figures.whole.missed) == (3, 1, 0)
-    assert (figures.frames, figures.labelled) == (2, 2)
+    assert (figures.evidence.frames, figures.evidence.labelled) == (2, 2)
 
 
 @pytest.mark.parametrize("kind", ["yolo", "coco"])
@@ -88,6 +88,22 @@ def test_class_names_out_of_data_yaml(tmp_path, captures):
     (folder / "classes.txt").unlink()
     (first, *_) = (picture for picture in read(folder) if picture.boxes)
     assert [name for name, *_ in first.boxes] == [CLASSES[0], CLASSES[3], CLASSES[1]]
+
+
+def test_two_pictures_of_one_frame(tmp_path, captures, store):
+    """The same boxes count once; other boxes are an error that names both, and keeps nothing."""
+    folder = exported(captures, tmp_path / "set", "yolo")
+    name = next(path for path in sorted(folder.glob("labels/*.txt")) if path.read_text())
+    copy = name.with_name(f"7-{name.name}")
+    copy.write_bytes(name.read_bytes())
+    done = take_labels(store, folder, captures)
+    assert (done.frames, done.repeated) == (2, 1)
+    copy.write_text("")
+    other = Store(tmp_path / "other.sqlite")
+    with pytest.raises(UsageError, match=f"7-{name.stem} and {name.stem} are one frame"):
+        take_labels(other, folder, captures)
+    assert other.labels() == ({}, 0)
+    other.close()
 
 
 @pytest.mark.parametrize(

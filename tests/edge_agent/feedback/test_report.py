@@ -14,11 +14,12 @@ from scipy import stats
 
 from edge_agent.feedback.frames import Box
 from edge_agent.feedback.join import IOU, Pair, from_judgements, from_labels
-from edge_agent.feedback.report import BACKGROUND, count
+from edge_agent.feedback.report import BACKGROUND, Evidence, count
 from tests.edge_agent.feedback.scenes import CLASSES, NOON, box, detected, said
 
 
-def names(pairs):
+def names(heard):
+    pairs = heard if isinstance(heard, list) else heard.pairs
     return sorted((pair.truth or "", pair.detected or "") for pair in pairs)
 
 
@@ -26,7 +27,7 @@ def test_words_become_pairs():
     """Right, wrong for something else, wrong for nothing, missed; the rest is not counted."""
     boxes = (box("dent", 0), box("dent", 30), box("scratch", 60), box("scratch", 90))
     frame = detected(*boxes)
-    pairs = from_judgements(
+    heard = from_judgements(
         frame,
         [
             said("right", frame, box=(0, 0, 10, 10)),
@@ -35,7 +36,7 @@ def test_words_become_pairs():
             said("missed", frame, name="dent"),
         ],
     )
-    assert names(pairs) == [
+    assert names(heard) == [
         ("", "scratch"),
         ("broken edge", "dent"),
         ("dent", ""),
@@ -47,7 +48,10 @@ def test_of_two_words_about_one_thing_the_later_counts():
     """An inspector corrects himself; saying the same twice is saying it once."""
     frame = detected(box("dent", 0))
     words = [said("right", frame), said("wrong", frame), said("missed", frame, name="scratch")]
-    assert names(from_judgements(frame, words * 2)) == [("", "dent"), ("scratch", "")]
+    heard = from_judgements(frame, words * 2)
+    assert names(heard) == [("", "dent"), ("scratch", "")]
+    assert (heard.repeated, heard.overruled) == (1, 3), "missed again; right, wrong, right, wrong"
+    assert from_judgements(frame, words[:1] * 3).repeated == 2
     assert names(from_judgements(frame, words[::-1])) == [("dent", "dent"), ("scratch", "")]
 
 
@@ -91,31 +95,54 @@ def test_every_object_and_every_detection_is_in_one_pair(truth, found):
         assert all(actual.overlap(one) < IOU for actual in truth for one in found)
 
 
+def test_two_who_mark_the_same_missed_object_mark_one():
+    """Boxes of one class that overlap by half; elsewhere, or of another class, it is another."""
+    frame = detected()
+    words = [
+        said("missed", frame, name="dent", box=(0, 0, 10, 10)),
+        said("missed", frame, name="dent", box=(1, 0, 11, 10)),
+        said("missed", frame, name="dent", box=(40, 0, 50, 10)),
+        said("missed", frame, name="scratch", box=(0, 0, 10, 10)),
+    ]
+    heard = from_judgements(frame, words)
+    assert names(heard) == [("dent", ""), ("dent", ""), ("scratch", "")]
+    assert (heard.repeated, heard.overruled) == (1, 0)
+
+
+def far(truth, found, camera, version, number):
+    """Pairs an hour apart, which are independent."""
+    return Pair(truth, found, camera, "m", version, NOON + 3600.0 * number)
+
+
 def test_figures_by_hand():
     """dent: 8 right, 2 wrong, 4 missed; precision 8/10, recall 8/12, Wilson as scipy has it."""
-    pairs = (
-        [Pair("dent", "dent", "top", "early", "m 1")] * 8
-        + [Pair(None, "dent", "top", "early", "m 1")]
-        + [Pair("scratch", "dent", "side", "late", "m 2")]
-        + [Pair("dent", None, "side", "late", "m 2")] * 3
-        + [Pair("dent", "scratch", "side", "late", "m 2")]
-        + [Pair(None, None, "side", "late", "m 2")]
+    kinds = (
+        [("dent", "dent", "top", 1)] * 8
+        + [(None, "dent", "top", 1)]
+        + [("scratch", "dent", "side", 2)]
+        + [("dent", None, "side", 2)] * 3
+        + [("dent", "scratch", "side", 2)]
+        + [(None, None, "side", 2)]
     )
-    report = count(pairs, frames=9, labelled=2, unjoined=1)
+    report = count([far(*kind, number) for number, kind in enumerate(kinds)], Evidence(frames=9))
     dent, scratch = report.classes
     assert (dent.right, dent.wrong, dent.missed) == (8, 2, 4)
     assert (scratch.right, scratch.wrong, scratch.missed) == (0, 1, 1)
     for rate, hits, of in ((dent.precision, 8, 10), (dent.recall, 8, 12), (scratch.recall, 0, 1)):
         wilson = stats.binomtest(hits, of).proportion_ci(method="wilson")
-        assert (rate.value, rate.count) == (hits / of, of)
+        assert (rate.value, rate.count, rate.effective) == (hits / of, of, of)
         assert (rate.low, rate.high) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
     assert report.names == ("dent", "scratch", BACKGROUND)
     assert report.confusion == ((8, 1, 3), (1, 0, 0), (1, 0, 1))
     assert (report.whole.right, report.whole.wrong, report.whole.missed) == (8, 3, 5)
-    top, side = (one for one in report.slices if one.dimension == "camera" and one.name != "")
-    assert (top.name, side.name) == ("side", "top")
-    assert side.classes[0].precision.value == pytest.approx(8 / 9)
-    assert side.classes[0].recall.value == 1.0
+    side, top = (one for one in report.slices if one.dimension == "camera")
+    assert (side.name, top.name) == ("side", "top")
+    assert top.classes[0].precision.value == pytest.approx(8 / 9)
+    assert top.classes[0].recall.value == 1.0
+    assert (top.names, top.confusion) == (("dent", BACKGROUND), ((8, 0), (1, 0)))
+    assert side.confusion == ((0, 1, 3), (1, 0, 0), (0, 0, 1))
+    versions = [one.name for one in report.slices if one.dimension == "version"]
+    assert versions == ["m 1", "m 2"]
     json.dumps(report.document(), allow_nan=False)
 
 
@@ -124,8 +151,8 @@ def test_figures_against_an_independent_count():
     rng = np.random.default_rng(11)
     kinds = (*CLASSES, None)
     pairs = [
-        Pair(kinds[rng.integers(4)], kinds[rng.integers(4)], "top", "late", "m 1")
-        for _ in range(500)
+        far(kinds[rng.integers(4)], kinds[rng.integers(4)], "top", 1, number)
+        for number in range(500)
     ]
     report = count(pairs)
     for figures in report.classes:
@@ -154,9 +181,9 @@ def test_shift_is_that_of_the_time_of_capture():
         os.environ["TZ"] = "UTC"
         time.tzset()
         frame = detected(box("dent", 0), at=NOON)
-        (pair,) = from_judgements(frame, [said("right", frame, at=NOON + 90_000)])
-        hour = time.gmtime(NOON).tm_hour
-        assert pair.shift == ("early" if 6 <= hour < 14 else "late" if 14 <= hour < 22 else "night")
+        (pair,) = from_judgements(frame, [said("right", frame, at=NOON + 90_000)]).pairs
+        assert time.gmtime(NOON).tm_hour == 10
+        assert (pair.slice("shift"), pair.slice("time")) == ("early", "09-12")
     finally:
         os.environ.pop("TZ") if was is None else os.environ.update(TZ=was)
         time.tzset()

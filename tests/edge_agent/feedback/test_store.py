@@ -14,6 +14,7 @@ from edge_agent.errors import StorageError
 from edge_agent.feedback import take
 from edge_agent.feedback.frames import FrameKey
 from edge_agent.feedback.store import Store
+from edge_agent.feedback.take import gather
 from tests.edge_agent.feedback.scenes import box, detected, said
 
 
@@ -70,12 +71,53 @@ def test_what_was_said_outlives_the_ring(store):
     assert store.judgements() == [taken.judgement]
 
 
-def test_labels_are_replaced_by_newer_ones(store):
-    """A picture that was labelled again is not two."""
+def test_the_newest_labels_count(store):
+    """A picture that was labelled again is not two; the same labels again overrule nothing."""
     (frame,) = frames(5, 1)
     store.label(frame, [box("dent", 0)], source="a")
-    store.label(frame, [box("scratch", 1), box("dent", 3)], source="b")
-    assert store.labels() == {frame.key: (box("scratch", 1), box("dent", 3))}
+    for _ in range(2):
+        store.label(frame, [box("scratch", 1), box("dent", 3)], source="b")
+    assert store.labels() == ({frame.key: (box("scratch", 1), box("dent", 3))}, 1)
+    assert gather(store)[1].overruled == 1
+
+
+def test_words_are_ordered_by_when_they_were_said(store):
+    """A message that was long on its way does not overrule what was said after it."""
+    (frame,) = frames(5, 1)
+    take(store, said("right", frame, at=200.0), detected=frame)
+    take(store, said("wrong", frame, at=100.0), detected=frame)
+    assert [judgement.verdict for judgement in store.judgements()] == ["wrong", "right"]
+    pairs, evidence = gather(store)
+    assert all(pair.truth == pair.detected for pair in pairs) and evidence.overruled == 2
+
+
+def test_a_word_that_cannot_be_about_its_frame_is_left_out(store):
+    """The frame was found later: no such class there, no such detection."""
+    (frame,) = frames(5, 1)
+    take(store, said("missed", frame, name="rust\x1b[31m"))
+    take(store, said("right", frame, name="broken edge"))
+    take(store, said("right", frame, name="dent"))
+    assert gather(store)[1].unjoined == 3
+    store.keep_recent([frame], most_bytes=10**6)
+    pairs, evidence = gather(store)
+    assert (evidence.unfit, evidence.unjoined, [pair.truth for pair in pairs]) == (2, 0, ["dent"])
+
+
+def test_the_mark_moves_with_all_that_changes_figures(store):
+    """A verdict, a label, a frame that was found; telling is remembered."""
+    marks = [store.mark()]
+    first, second = frames(5, 2)
+    for change in (
+        lambda: store.judge(said("right", first), None),
+        lambda: store.label(second, [], source="a"),
+        lambda: store.know(first),
+    ):
+        change()
+        marks.append(store.mark())
+    assert len(set(marks)) == 4 and store.told() == marks[0]
+    store.note_told(marks[-1])
+    store.keep_recent(frames(50, 3), most_bytes=10**6)
+    assert store.mark() == store.told() == marks[-1]
 
 
 @pytest.mark.parametrize("content", [b"rubbish" * 200, b"SQLite format 3\0" + b"\0" * 4000])

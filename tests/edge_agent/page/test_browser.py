@@ -8,7 +8,7 @@ import re
 import cv2
 import pytest
 
-from deploy.demo.browser import CHROMIUM, Browser
+from deploy.demo.browser import CHROMIUM
 from tests.brokers import free_port
 from tests.bundles import dirty, frame, make_bundle, write_frames
 from tests.devices import Device
@@ -47,30 +47,6 @@ CONTRAST = """
   return worst;
 })()
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def serve(tmp_path, bundle):
-    """``serve(...)`` gives a device whose agent runs, and the address of its page."""
-    agents = []
-
-    def start(*, release=bundle, name="seen", **settings):
-        device = Device(tmp_path, device=name, **settings)
-        if release is not None:
-            device.commit(device.add(release))
-        context = device.agent("--page", "127.0.0.1:0")
-        agents.append(context)
-        return device, page_of(context.__enter__())
-
-    yield start
-    for context in agents:
-        context.__exit__(None, None, None)
 
 
 def write_dirty(folder):

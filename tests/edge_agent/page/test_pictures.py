@@ -15,6 +15,7 @@ from edge_agent.gate import Reference
 from edge_agent.gate.standard import Still
 from edge_agent.gate.view import reduce
 from edge_agent.page.pictures import FRAME_HEADER, Pictures, fit, paint
+from edge_agent.page.shown import Shown
 from edge_agent.page.watch import Watch
 from tests.bundles import HEIGHT, WIDTH, background, dirty, frame, make_bundle
 
@@ -34,15 +35,36 @@ def closing():
 
 
 @pytest.fixture
-def pictures(watch, closing):
-    return Pictures(watch.cameras["top"], width=960, gate_width=160, mask=None, closing=closing)
+def shown(watch):
+    return Shown("b00c", lambda: watch.now)
 
 
 @pytest.fixture
-def masked(watch, closing):
+def made(watch, closing, shown):
+    """``made(width, mask)``: the pictures of the camera."""
+
+    def make(width, mask=None):
+        return Pictures(
+            watch.cameras["top"],
+            width=width,
+            gate_width=160,
+            mask=mask,
+            closing=closing,
+            shown=shown,
+        )
+
+    return make
+
+
+@pytest.fixture
+def pictures(made):
+    return made(960)
+
+
+@pytest.fixture
+def masked(made):
     """The left half is hidden."""
-    mask = Mask([((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))])
-    return Pictures(watch.cameras["top"], width=48, gate_width=160, mask=mask, closing=closing)
+    return made(48, Mask([((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))]))
 
 
 def test_the_live_picture_has_its_boxes_with_it(watch, pictures, see, loaded):
@@ -183,6 +205,16 @@ def test_what_is_masked_is_shown_nowhere(watch, masked, see):
     assert live.shape[1] == 48 and live[:, :23].max() < 12 < live[:, 30:].mean()
     assert decoded(masked.reference())[:, :23].max() < 12
     assert decoded(masked.map())[:, : WIDTH // 2, 3].max() == 0
+
+
+def test_inspectors_are_shown_what_everybody_is(watch, masked, shown, see):
+    """The frame that is kept for a verdict has the mask too, and no box under it."""
+    watch(see(frame(3, squares=3), seq=5))
+    live = masked.live(-1)
+    assert shown.picture(5).body == live.body
+    (one,) = shown.document()["frames"]
+    assert one["boxes"] == json.loads(live.headers[FRAME_HEADER])["boxes"]
+    assert all(x0 + x1 > 1.0 for x0, _, x1, *_ in one["boxes"])
 
 
 def test_boxes_under_a_mask_are_not_shown(watch, pictures, masked, see):

@@ -46,6 +46,7 @@ class Scene:
             heard=self.heard,
             journal=self.device.layout.journal,
             closing=threading.Event(),
+            boot="b00c",
         )
 
     def tell(self, message, version):

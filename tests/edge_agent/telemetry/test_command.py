@@ -18,12 +18,16 @@ from tests.schemas import faults
 
 NOW = 1_800_000_000.0
 SYNC = {"v": 1, "command": "sync", "issued": NOW, "expires": NOW + 60}
+FEEDBACK = SYNC | {"command": "feedback", "frame": "top/1f2e3d4c/812", "verdict": "right"}
 EACH = [
     SYNC,
     SYNC | {"command": "snapshot", "camera": "top"},
     SYNC | {"command": "restart-source", "camera": "top"},
     SYNC | {"command": "set-interval", "window_s": 2, "for_s": 60},
     SYNC | {"command": "set-interval", "window_s": 1.5},
+    FEEDBACK,
+    FEEDBACK | {"verdict": "wrong", "class": "dent", "box": [0, 1.5, 9, 9], "actual": "scratch"},
+    FEEDBACK | {"verdict": "missed", "class": "Kratzer, groß", "by": "Zoë"},
 ]
 WRONG = [
     (SYNC | {"command": "deploy"}, "is not one of sync"),
@@ -37,6 +41,19 @@ WRONG = [
     (SYNC | {"command": "set-interval", "window_s": float("nan")}, "not a finite number"),
     ({"v": 1, "command": "sync"}, "issued: is missing"),
     ([1], "should be a table"),
+    (SYNC | {"command": "feedback", "verdict": "right"}, "frame: is missing"),
+    (FEEDBACK | {"frame": "top/../1"}, "frame: .* does not have the form"),
+    (FEEDBACK | {"frame": "top/1f/-1"}, "frame: .* does not have the form"),
+    (FEEDBACK | {"verdict": "rigth"}, 'did you mean "right"'),
+    (FEEDBACK | {"verdict": "missed"}, "say of which class"),
+    (FEEDBACK | {"actual": "dent"}, "goes with wrong only"),
+    (FEEDBACK | {"box": [0, 0, 9]}, "box: should be x0, y0, x1, y1"),
+    (FEEDBACK | {"box": "0,0,9,9"}, "box: should be a list of numbers"),
+    (FEEDBACK | {"class": "de\nnt"}, "class: .* does not have the form"),
+    (FEEDBACK | {"class": "x" * 129}, "class: .* does not have the form"),
+    (FEEDBACK | {"by": "x" * 65}, "by: .* does not have the form"),
+    (FEEDBACK | {"camera": "top"}, "camera: is not a known key"),
+    (SYNC | {"frame": "top/1f/1"}, "frame: is not a known key"),
 ]
 
 
@@ -58,6 +75,27 @@ def test_what_is_wrong_is_refused_in_words(document, words):
         read(document)
     if "nan" not in json.dumps(document).lower():
         assert faults("command", document)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"box": [9, 0, 9, 9]}, "x0 < x1"),
+        ({"class": "\ud800"}, "class: .* does not have the form"),
+    ],
+)
+def test_what_only_the_reader_refuses(change, words):
+    """A box without area, half a letter: no schema can say so."""
+    with pytest.raises(CommandRefused, match=words):
+        read(FEEDBACK | change)
+
+
+def test_a_verdict_was_said_when_it_was_issued():
+    """However long it was on its way; not later than now, whatever the issuer's clock says."""
+    assert read(FEEDBACK, now=NOW + 50).judgement.at == NOW
+    early = read(FEEDBACK | {"issued": NOW + 200, "expires": NOW + 260}).judgement
+    assert (early.at, str(early.frame), early.box) == (NOW, "top/1f2e3d4c/812", None)
+    assert read(SYNC).judgement is None
 
 
 @pytest.mark.parametrize(

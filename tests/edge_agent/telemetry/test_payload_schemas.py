@@ -64,7 +64,7 @@ def life(tmp_path_factory, shared_broker):
 
 
 def test_every_payload_is_what_its_schema_says(life):
-    """All topics but the answers to commands, which have a test of their own."""
+    """All topics but answers to commands and performance, which have tests of their own."""
     wrong = [(name, f) for name, document in documents(life) for f in faults(name, document)]
     assert wrong == []
     names = {name for name, _ in documents(life)}
