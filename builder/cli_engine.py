@@ -25,7 +25,9 @@ ENGINES = ("tensorrt", "trt-rtx")
 @click.option(
     "--workspace-mb", default=1024, show_default=True, help="Scratch memory of an engine."
 )
-@click.option("--memory-mb", default=0, help="Limit of the compiling process [none].")
+@click.option(
+    "--memory-mb", default=0, help="End the compiling process above so much memory [no limit]."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def compile_command(
     bundle: Path,

@@ -26,7 +26,7 @@ class EngineOptions:
         kind: ``tensorrt`` or ``trt-rtx``.
         capabilities: compute capabilities for ``trt-rtx``; empty for the GPU of this machine.
         workspace_mb: scratch memory that an engine may use.
-        memory_mb: limit of the compiling process, 0 for none.
+        memory_mb: resident memory (MiB) of the compiling process, 0 for no limit.
         variants: names of those to compile; empty for all that are for a GPU.
     """
 

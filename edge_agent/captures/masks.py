@@ -1,8 +1,8 @@
-"""Privacy masks: parts of the picture that no file ever shows."""
+"""Privacy masks: parts of the picture that nobody is shown, in no file and on no page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -32,9 +32,10 @@ class Mask:
 
     def of(self, height: int, width: int) -> Hidden:
         """(height, width) bool: which pixels are hidden. The last size is kept."""
-        if self._drawn.shape != (height, width):
-            self._drawn = self._draw(height, width)
-        return self._drawn
+        drawn = self._drawn  # of two threads, one may keep another size meanwhile
+        if drawn.shape != (height, width):
+            drawn = self._drawn = self._draw(height, width)
+        return drawn
 
     def _draw(self, height: int, width: int) -> Hidden:
         canvas = np.zeros((height, width), np.uint8)
@@ -45,8 +46,18 @@ class Mask:
         return canvas.astype(np.bool_)
 
 
+def masks_of(shapes: Mapping[str, Sequence[Polygon]]) -> dict[str, Mask]:
+    """Camera id -> its mask, for the cameras of ``[capture.masks]`` that hide anything."""
+    return {camera: Mask(polygons) for camera, polygons in shapes.items() if polygons}
+
+
+def covered(image: Image, mask: Mask | None) -> Image:
+    """What may be shown of an (H, W, 3) or (H, W) picture; the picture itself without a mask."""
+    return image if mask is None else blacken(image, mask.of(*image.shape[:2]))
+
+
 def blacken(image: Image, hidden: Hidden) -> Image:
-    """A copy of an (H, W, 3) picture with the hidden pixels black."""
+    """A copy of an (H, W, 3) or (H, W) picture with the hidden pixels black."""
     shown = image.copy()
     shown[hidden] = 0
     return shown

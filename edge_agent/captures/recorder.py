@@ -14,7 +14,7 @@ from edge_agent.captures.counts import Counts
 from edge_agent.captures.describe import Pick, describe
 from edge_agent.captures.disk import Folder
 from edge_agent.captures.limits import Limits
-from edge_agent.captures.masks import Mask, visible
+from edge_agent.captures.masks import masks_of, visible
 from edge_agent.captures.notices import Notices
 from edge_agent.captures.reasons import ERROR, REASONS, STUCK, Evidence, Why
 from edge_agent.captures.store import Opened, Store
@@ -66,7 +66,7 @@ class Recorder:
             per_day=settings.per_day,
             reason_share=settings.reason_share,
         )
-        self._masks = {name: Mask(shapes) for name, shapes in settings.masks.items() if shapes}
+        self._masks = masks_of(settings.masks)
         suffix = "jpg" if settings.format == "jpeg" else "png"
         self._writer = Writer(
             store,

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edge_agent.atomic import write_atomic
+from edge_agent.captures.masks import Mask, masks_of
 from edge_agent.commands.calibrate_frames import (
     FolderFrames,
     Frames,
@@ -73,12 +74,13 @@ def run(
     old = Baseline.read(folder) if name is not None else None
     width = config.gate.width if old is None else old.width
     with closing(_frames(chosen, minutes, images, opener)) as frames:
-        student = _learn(frames, width, tell)
+        student = _learn(frames, width, masks_of(config.gate.ignore).get(chosen.id), tell)
     learnt = student.learn(in_a_row=frames.in_a_row)
     reference = Reference(name or DEFAULT_NAME, _now(), frames.source, frames.fps, learnt)
     baseline = _joined(old, chosen.id, frames, width, reference)
     baseline.write(folder)
-    outcome = _outcome(baseline, reference, student, frames.left_out, folder)
+    mask = masks_of(config.capture.masks).get(chosen.id)
+    outcome = _outcome(baseline, reference, student, frames.left_out, folder, mask)
     echo(as_json(outcome) if in_json else as_text(outcome))
 
 
@@ -104,7 +106,9 @@ def _frames(
     raise UsageError("give either --minutes, to look at the camera, or --images, a folder")
 
 
-def _learn(frames: Frames, width: int, tell: Callable[[str], None]) -> Student:
+def _learn(
+    frames: Frames, width: int, ignored: Mask | None, tell: Callable[[str], None]
+) -> Student:
     tell("looking at what stands still ...")
     grays, every = [], 1
     for index, view in enumerate(frames.settling(width)):
@@ -112,7 +116,8 @@ def _learn(frames: Frames, width: int, tell: Callable[[str], None]) -> Student:
             grays.append(view.gray)
         if len(grays) >= 2 * SHOWN_FRAMES:
             grays, every = grays[::2], 2 * every
-    student = Student(settle(grays))
+    left_out = None if ignored is None or not grays else ignored.of(*grays[0].shape)
+    student = Student(settle(grays, left_out))
     share = float((student.still.mask > 0).mean())
     tell(f"{share:.0%} of the picture stands still; measuring ...")
     for view in frames.teaching(width):
@@ -135,7 +140,12 @@ def _joined(
 
 
 def _outcome(
-    baseline: Baseline, reference: Reference, student: Student, left_out: int, folder: Path
+    baseline: Baseline,
+    reference: Reference,
+    student: Student,
+    left_out: int,
+    folder: Path,
+    mask: Mask | None,
 ) -> Outcome:
     learnt = reference.learnt
     scores = student.scores(learnt)
@@ -151,7 +161,7 @@ def _outcome(
         f"{baseline.camera}, reference {reference.name}: the frames of {learnt.frames} that lie"
         " furthest out; score 1 is the limit"
     )
-    picture = draw(title, learnt.still, student.worst(learnt, MOST))
+    picture = draw(title, learnt.still, student.worst(learnt, MOST), mask)
     write_atomic(sheet, cv2.imencode(".png", picture)[1].tobytes())
     rejected = student.rejected(learnt)
     return Outcome(reference, baseline, rows, rejected, left_out, folder, sheet)

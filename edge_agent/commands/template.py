@@ -75,6 +75,8 @@ model = "defects"
 # clear_after = 10                 # good frames in a row that clear it
 # [gate.checks]                    # the same per check: schema, freeze, displacement, exposure,
 # blur = "flag"                    # blur, occlusion, noise, ssim, rate
+# [gate.ignore]                    # a calibration does not compare these, e.g. a screen; shares:
+# cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
 
 # Each camera against its own past, and the outputs against the bundle's profile.
 [drift]
@@ -119,7 +121,7 @@ model = "defects"
 # reserve_mb = 500.0               # free space on the disk that is never touched
 # format = "jpeg"                  # or "png", lossless
 # quality = 92                     # of JPEG
-# [capture.masks]                  # blackened before anything is written; shares of the picture:
+# [capture.masks]                  # black in every file and on the page; shares of the picture:
 # cam-1 = [[0.0, 0.0, 0.3, 0.2]]   # x0, y0, x1, y1, or x, y of each corner of a polygon
 
 # /metrics for a Prometheus on this machine; off without an address.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edge_agent.captures.reasons import REASONS
 from edge_agent.checked import Fields, nearest
+from edge_agent.config.shapes import Polygon, parse_shapes
 
 FORMATS = ("jpeg", "png")
-Polygon = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def parse_capture(fields: Fields, folder: Path) -> Capture:
         reserve_mb=fields.number("reserve_mb", 500.0, least=0.0),
         format=fields.text("format", "jpeg", choices=FORMATS),
         quality=fields.integer("quality", 92, least=1, most=100),
-        masks=_masks(fields.table("masks", optional=True)),
+        masks=parse_shapes(fields.table("masks", optional=True)),
     )
     fields.close()
     return capture
@@ -87,35 +87,3 @@ def _reasons(fields: Fields) -> tuple[str, ...]:
             known = ", ".join(REASONS)
             fields.fault("reasons", f'"{name}" is not one of {known}{nearest(name, REASONS)}')
     return reasons
-
-
-def _masks(fields: Fields) -> dict[str, tuple[Polygon, ...]]:
-    return {name: _polygons(fields, name) for name in fields.names()}
-
-
-def _polygons(fields: Fields, camera: str) -> tuple[Polygon, ...]:
-    """The shapes of one camera; a rectangle becomes the polygon of its corners."""
-    shapes = []
-    for shape in fields.number_lists(camera):
-        if len(shape) < 4 or len(shape) % 2:
-            fields.fault(
-                camera,
-                f"{list(shape)} should be x0, y0, x1, y1 of a rectangle"
-                " or x, y of each corner of a polygon",
-            )
-        elif not all(0.0 <= value <= 1.0 for value in shape):
-            fields.fault(
-                camera, f"{list(shape)} should be shares of width and height, between 0 and 1"
-            )
-        elif min(len(set(shape[::2])), len(set(shape[1::2]))) < 2:
-            fields.fault(camera, f"{list(shape)} has no area; it would hide nothing")
-        else:
-            shapes.append(_corners(shape))
-    return tuple(shapes)
-
-
-def _corners(shape: tuple[float, ...]) -> Polygon:
-    if len(shape) == 4:
-        x0, y0, x1, y1 = shape
-        return ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
-    return tuple(zip(shape[::2], shape[1::2], strict=True))

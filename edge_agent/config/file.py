@@ -160,8 +160,11 @@ def _check_names(fields: Fields, config: Config) -> None:
             )
     # A mask under a misspelt name would hide nothing.
     cameras = [camera.id for camera in config.cameras]
-    for name in config.capture.masks:
-        if name not in cameras:
-            fields.fault(
-                f"capture.masks.{name}", f"there is no camera of this id{nearest(name, cameras)}"
-            )
+    for table, shapes in (
+        ("capture.masks", config.capture.masks),
+        ("gate.ignore", config.gate.ignore),
+    ):
+        for name in shapes:
+            if name not in cameras:
+                hint = nearest(name, cameras)
+                fields.fault(f"{table}.{name}", f"there is no camera of this id{hint}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge_agent.checked import Fields, nearest
+from edge_agent.config.shapes import Polygon, parse_shapes
 
 CHECKS = (
     "schema",
@@ -38,6 +39,7 @@ class Gate:
         width: width in pixels to which frames are reduced for the check; a calibrated camera has
             that of its calibration.
         raise_after, clear_after: frames in a row that raise and clear the alarm of a check.
+        ignore: camera id -> polygons that a calibration leaves out of the comparison.
     """
 
     enabled: bool
@@ -47,6 +49,7 @@ class Gate:
     width: int
     raise_after: int
     clear_after: int
+    ignore: Mapping[str, tuple[Polygon, ...]]
 
 
 def parse_gate(fields: Fields) -> Gate:
@@ -62,6 +65,7 @@ def parse_gate(fields: Fields) -> Gate:
         width=fields.integer("width", 160, least=32, most=8192),
         raise_after=fields.integer("raise_after", 5, least=1),
         clear_after=fields.integer("clear_after", 10, least=1),
+        ignore=parse_shapes(fields.table("ignore", optional=True)),
     )
     fields.close()
     return gate

@@ -168,9 +168,23 @@ class Detector:
         postprocess_ms = (time.perf_counter() - start) * 1e3
         return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
 
-    def warm_up(self, runs: int = 2) -> None:
-        """Run the network on nothing, so that the first real frame is not the slow one."""
+    def warm_up(self, runs: int = 2, together: int = 1) -> None:
+        """Run the network on nothing, so that the first real frames are not the slow ones.
+
+        Runtimes prepare for each number of pictures anew, and memory grows with it: so the largest
+        comes first, and one picture, which is the usual case, last.
+
+        Args:
+            runs: on one picture.
+            together: frames that may wait at the same time; as far as the network takes them in
+                one run (`max_batch`), it is run on each number of them.
+
+        Raises:
+            ModelError: when the runtime fails.
+        """
         blank = np.zeros(contract(self.manifest).input_shape, np.float32)
+        for pictures in range(min(together, self.max_batch), 1, -1):
+            self.infer([blank] * pictures)
         for _ in range(runs):
             self.infer([blank])
 

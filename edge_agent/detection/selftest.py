@@ -235,13 +235,15 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a command; returns the exit code."""
     options = _arguments(arguments)
-    if options.memory_mb:
+    providers = tuple(options.providers.split(","))
+    # CUDA reserves far more addresses than it uses; there it is the updater's watch that counts.
+    if options.memory_mb and providers == ("cpu",):
         limit_memory(options.memory_mb)
     try:
         report = run(
             Bundle.open(options.bundle),
             variant=options.variant,
-            providers=tuple(options.providers.split(",")),
+            providers=providers,
             fallback=options.fallback,
             threads=options.threads,
         )

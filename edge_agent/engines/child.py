@@ -1,20 +1,23 @@
 """An engine build in a process of its own: ``python -m edge_agent.engines.child FOLDER``.
 
 Builds take minutes on small boards and have run out of memory there; the agent serves the old model
-meanwhile, so the build must not take it along. The folder holds ``request.json`` and
+meanwhile, so the build must not take it along: what is resident of the child is watched (limits of
+the kernel count addresses, and CUDA reserves far more of them than it uses), and where the machine
+itself runs out, the kernel shall choose the child. The folder holds ``request.json`` and
 ``timing.cache``; the child writes ``model.engine`` and ``timing.cache``, one JSON line per phase on
 stdout, and its reason, when it refuses, as the last one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +30,8 @@ from edge_agent.engines.shelf import PLAN, TIMING
 from edge_agent.errors import ModelError, OutpostError
 
 TIMEOUT_S = 3600.0
+_POLL_S = 0.05
+_FIRST_TO_GO = "1000"
 _REQUEST = "request.json"
 
 
@@ -72,7 +77,7 @@ def build(
         model: the variant's file.
         request: what to build.
         timing_cache: of the last build here.
-        memory_mb: the child's limit, 0 for none.
+        memory_mb: resident memory (MiB) above which it is ended, 0 for no limit.
         timeout_s: after which it is ended.
         tell: hears of each phase.
 
@@ -82,30 +87,71 @@ def build(
     with tempfile.TemporaryDirectory(prefix="outpost-engine-") as scratch:
         folder = Path(scratch)
         (folder / TIMING).write_bytes(timing_cache)
-        table = {"kind": kind, "model": str(model), "memory_mb": memory_mb, **asdict(request)}
+        table = {"kind": kind, "model": str(model), **asdict(request)}
         (folder / _REQUEST).write_text(json.dumps(table), encoding="utf-8")
-        reason = _run(folder, timeout_s, tell)
+        reason = _run(folder, memory_mb, timeout_s, tell)
         if reason is not None:
             raise ModelError(f"{model}: {kind}: {reason}")
         return Engine((folder / PLAN).read_bytes(), (folder / TIMING).read_bytes())
 
 
-def _run(folder: Path, timeout_s: float, tell: Callable[[str], None]) -> str | None:
+class _Guard(threading.Thread):
+    """Ends a child that takes too much memory or time.
+
+    Attributes:
+        reason: why it was ended, "" when it was not.
+    """
+
+    def __init__(self, child: subprocess.Popen[str], memory_mb: int, timeout_s: float) -> None:
+        super().__init__(name="engine-guard", daemon=True)
+        self.reason = ""
+        self._child = child
+        self._memory_mb = memory_mb
+        self._timeout_s = timeout_s
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Look every `_POLL_S` seconds, until the child's end."""
+        deadline = time.monotonic() + self._timeout_s
+        while not self._over.wait(_POLL_S):
+            taken_mb = _resident_mb(self._child.pid) if self._memory_mb else 0.0
+            if taken_mb > self._memory_mb:
+                self.reason = (
+                    f"needs more memory than {self._memory_mb} MB: it was ended at {taken_mb:.0f};"
+                    " allow it more, or build where there is more"
+                )
+            elif time.monotonic() > deadline:
+                self.reason = f"not done after {self._timeout_s:.0f} s"
+            if self.reason:
+                self._child.kill()
+                return
+
+    def close(self) -> None:
+        """The child's output has ended."""
+        self._over.set()
+        self.join()
+
+
+def _resident_mb(pid: int) -> float:
+    """Resident memory of a process in MiB; 0 once it has ended."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).memory_info().rss / 2**20)
+    except psutil.Error:
+        return 0.0
+
+
+def _run(folder: Path, memory_mb: int, timeout_s: float, tell: Callable[[str], None]) -> str | None:
     """Why the child made no engine, None when it did."""
     command = [sys.executable, "-m", "edge_agent.engines.child", str(folder)]
-    late = threading.Event()
     refusal: str | None = None
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True, errors="replace",
     ) as child:  # fmt: skip
-
-        def end() -> None:
-            late.set()
-            child.kill()
-
-        timer = threading.Timer(timeout_s, end)
-        timer.start()
+        guard = _Guard(child, memory_mb, timeout_s)
+        guard.start()
         try:
             assert child.stdout is not None
             for line in child.stdout:
@@ -117,9 +163,9 @@ def _run(folder: Path, timeout_s: float, tell: Callable[[str], None]) -> str | N
             child.kill()  # Ctrl-C, SIGTERM: nothing goes on compiling behind our back
             raise
         finally:
-            timer.cancel()
-    if late.is_set():
-        return f"not done after {timeout_s:.0f} s"
+            guard.close()
+    if guard.reason:
+        return guard.reason
     if child.returncode < 0 and refusal is None:
         return f"ended by signal {-child.returncode}; it may have run out of memory"
     if child.returncode and refusal is None:
@@ -140,16 +186,16 @@ def main(arguments: Sequence[str]) -> int:
     """The child: 0 when the engine is made, else 5 and the reason on stdout."""
     folder = Path(arguments[0])
     table = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
-    kind, model, memory_mb = table.pop("kind"), Path(table.pop("model")), table.pop("memory_mb")
+    kind, model = table.pop("kind"), Path(table.pop("model"))
     request = Request(**{**table, "shape": tuple(table["shape"])})
+    with contextlib.suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what TensorRT prints itself is not a message
     try:
-        engine = _build_here(kind, model, request, (folder / TIMING).read_bytes(), memory_mb, out)
+        engine = _build_here(kind, model, request, (folder / TIMING).read_bytes(), out)
     except (OutpostError, MemoryError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, MemoryError):
-            reason = f"needs more memory than {memory_mb} MB"
+        reason = "needs more memory than there is" if isinstance(error, MemoryError) else str(error)
         print(json.dumps({"refused": reason}), file=out)
         return ModelError.exit_code
     (folder / PLAN).write_bytes(engine.plan)
@@ -157,17 +203,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _build_here(
-    kind: str, model: Path, request: Request, cache: bytes, memory_mb: int, out: Any
-) -> Engine:
-    from edge_agent.detection.selftest import limit_memory
-
+def _build_here(kind: str, model: Path, request: Request, cache: bytes, out: Any) -> Engine:
     trt = modules.load(kind)
-    if memory_mb:
-        limit_memory(memory_mb)
-    else:  # the self-test's own limit is about running the model, not about building for it
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
     def tell(phase: str) -> None:
         print(json.dumps({"phase": phase}), file=out)

@@ -11,6 +11,7 @@ from edge_agent.gate.baseline import Baseline
 from edge_agent.gate.candidates import Calibrated, Candidate, Found, Judged, Plain, thumbnail
 from edge_agent.gate.measures import Range
 from edge_agent.gate.schema import Rate, other_size, unusable
+from edge_agent.gate.standard import Still
 from edge_agent.gate.statistics import measure
 from edge_agent.gate.verdict import CheckScore, Verdict, telling
 from edge_agent.gate.view import View, look, reduce
@@ -42,7 +43,7 @@ class Gate:
         actions: check -> ``skip``, ``flag`` or ``pass``; ``skip`` where it is not named.
 
     Attributes:
-        views: name of a reference that was learnt -> (h, w) grey uint8; empty without a baseline.
+        views: name of a reference that was learnt -> the view; empty without a baseline.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Gate:
         self.width = width
         self.ssim_min = ssim_min
         self.size: tuple[int, int] | None = None
-        self.views: Mapping[str, Image] = {}
+        self.views: Mapping[str, Still] = {}
         reason = "there is no reference picture" if reference is None else reason
         self._note = reason if reference is None or ssim_min is None else ""
         gray = None if reference is None else reduce(reference, width)
@@ -86,7 +87,7 @@ class Gate:
             Calibrated(one.name, one.learnt, baseline.size[0], ssim_min)
             for one in baseline.references
         ]
-        gate.views = {one.name: one.learnt.still.gray for one in baseline.references}
+        gate.views = {one.name: one.learnt.still for one in baseline.references}
         gate._rate = Rate(baseline.fps) if baseline.fps is not None else None
         return gate
 

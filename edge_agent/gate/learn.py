@@ -37,27 +37,37 @@ _CELLS_KEPT = 2000
 _Entry = tuple[float, int, Image]
 
 
-def settle(grays: Sequence[Image]) -> Still:
+def settle(grays: Sequence[Image], ignored: npt.NDArray[np.bool_] | None = None) -> Still:
     """The reference view of reduced (h, w) grey pictures of one size, and what of it stands still.
 
     Still is where SSIM with the median picture keeps above `STILL_SSIM` in 95 of 100 frames. The
     first round does without alignment and finds enough to take a camera's shake out of the second.
 
+    Args:
+        grays: good pictures.
+        ignored: (h, w), true where nothing is to be compared, whatever it does.
+
     Raises:
-        SourceError: too few pictures, or too small ones.
+        SourceError: too few pictures, too small ones, or next to nothing is left to compare.
     """
     if len(grays) < LEAST_FRAMES:
         raise SourceError(
             f"{len(grays)} frames are too few to learn from, {LEAST_FRAMES} are needed; take longer"
         )
-    still = _still(np.stack(grays))
+    compared = np.ones_like(grays[0], np.bool_) if ignored is None else ~ignored
+    if compared.mean() < LEAST_STILL:
+        raise SourceError(
+            f"[gate.ignore] leaves {compared.mean():.0%} of the picture to compare, at least"
+            f" {LEAST_STILL:.0%} is needed; make its shapes smaller"
+        )
+    still = _still(np.stack(grays), compared)
     if not still.aligned:
         return still
     aligner = Aligner(still.gray, still.mask)
-    return _still(np.stack([aligner.undo(gray, aligner.step(gray)) for gray in grays]))
+    return _still(np.stack([aligner.undo(gray, aligner.step(gray)) for gray in grays]), compared)
 
 
-def _still(stack: npt.NDArray[np.uint8]) -> Still:
+def _still(stack: npt.NDArray[np.uint8], compared: npt.NDArray[np.bool_]) -> Still:
     gray = np.asarray(np.median(stack, axis=0), np.uint8)
     reference, border = Reference(gray), WINDOW // 2
     maps = np.stack([reference.map(picture) for picture in stack])
@@ -66,10 +76,10 @@ def _still(stack: npt.NDArray[np.uint8]) -> Still:
         steady.astype(np.uint8) * 255, border, border, border, border, cv2.BORDER_REPLICATE
     )
     opened = cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    mask = np.asarray(opened, np.uint8)
+    mask = np.where(compared, opened, 0).astype(np.uint8)
     if (mask > 0).mean() < LEAST_STILL:
         # Nothing stands still: the whole picture then, and the limits will be wide.
-        return Still(gray, np.full_like(mask, 255), aligned=False)
+        return Still(gray, compared.astype(np.uint8) * 255, aligned=False)
     return Still(gray, mask, aligned=Aligner(gray, mask).usable)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from edge_agent.captures.masks import Mask, covered
 from edge_agent.detection.preprocess import Image
 from edge_agent.gate.learn import Worst
 from edge_agent.gate.measures import KINDS
@@ -20,7 +21,7 @@ _NEAR_SCORE = 0.7
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw(title: str, still: Still, worst: Sequence[Worst]) -> Image:
+def draw(title: str, still: Still, worst: Sequence[Worst], mask: Mask | None = None) -> Image:
     """The sheet as (H, W, 3) BGR uint8.
 
     Args:
@@ -28,16 +29,17 @@ def draw(title: str, still: Still, worst: Sequence[Worst]) -> Image:
         still: the reference view; what moves is tinted on its second picture.
         worst: frames to show, each with a frame around it: red would have been rejected, orange
             came near.
+        mask: what nobody is shown.
     """
     cells = [
-        _cell(_coloured(still.gray), "reference (median)", _TEXT),
-        _cell(_tinted(still), "red moves: not compared", _TEXT),
+        _cell(covered(_coloured(still.gray), mask), "reference (median)", _TEXT),
+        _cell(covered(_tinted(still), mask), "red moves: not compared", _TEXT),
     ]
     for one in worst[:MOST]:
         colour = _BAD if one.score >= 1 else _NEAR if one.score >= _NEAR_SCORE else _GOOD
         fate = "rejected" if one.score >= 1 else "passes"
         caption = f"{one.index}: {KINDS[one.measure].check} {one.score:.2f} {fate}"
-        cells.append(_cell(_coloured(one.gray), caption, colour))
+        cells.append(_cell(covered(_coloured(one.gray), mask), caption, colour))
     height, width = cells[0].shape[:2]
     rows = -(-len(cells) // COLUMNS)
     sheet = np.full((_HEAD_PX + rows * height, COLUMNS * width, 3), _BACK, np.uint8)

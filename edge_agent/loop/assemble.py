@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.captures.masks import masks_of
 from edge_agent.clerk import Clerks
 from edge_agent.config import Address, Config
 from edge_agent.errors import StorageError
@@ -162,9 +163,10 @@ def _desk(
     if config.mqtt is None or not config.mqtt.commands:
         return None
     cameras = [camera for runtime in runtimes for camera in runtime.cameras]
+    masks = masks_of(config.capture.masks)
     desk = Desk(
         config.layout.commands,
-        actions(config.layout, cameras, snapshots, agent.set_interval, intake),
+        actions(config.layout, cameras, snapshots, agent.set_interval, masks, intake),
         allowed=config.mqtt.commands,
         tell=lambda message: inbox.put(message, 0),
     )

@@ -227,7 +227,8 @@ class Judge:
                 evidence = numbers(
                     {"score": check.score, "ssim": verdict.ssim, "threshold": threshold}
                 )
-                text = check.text if after.raised else verdict.text
+                now = f" ({verdict.text})" if verdict.passed else f", but {verdict.text}"
+                text = check.text if after.raised else now
                 self._alarm(check.name, after.raised, text, version, evidence)
         if self.rejecting and verdict.statistics is not None:
             self._forget(verdict, version)
@@ -239,7 +240,7 @@ class Judge:
             if alarm.raised and name not in made:
                 self._alarms[name] = after = alarm.update(True)
                 if not after.raised:
-                    self._alarm(name, False, "it is not checked any more", version, {})
+                    self._alarm(name, False, " (it is not checked any more)", version, {})
 
     def _alarm(
         self, check: str, raised: bool, text: str, version: int, evidence: Mapping[str, Any]
@@ -250,7 +251,7 @@ class Judge:
             evidence = {"cause": "camera", **evidence}
             log.warning("%s", text)
         else:
-            text = f"camera {self._camera.id}: {check} is good again ({text})"
+            text = f"camera {self._camera.id}: {check} is good again{text}"
             log.info("%s", text)
         self._event(kind, severity, text, version, check=check, **evidence)
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_agent.bundle import Bundle
+from edge_agent.bundle import Bundle, Manifest
 from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
-from edge_agent.detection.detector import Detector
+from edge_agent.detection.detector import Detector, contract
 from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
 from edge_agent.drift.watch import DriftWatch
@@ -25,7 +25,7 @@ from edge_agent.errors import BundleError, SourceError
 from edge_agent.gate import Baseline, Gate, ssim_from_profile
 from edge_agent.gate.measures import Range
 from edge_agent.loop.drifting import drift_watch
-from edge_agent.loop.lane import Lane
+from edge_agent.loop.lane import SLOTS, Lane
 from edge_agent.loop.process import give_memory_back
 from edge_agent.loop.room import free_memory, room_for
 from edge_agent.monitors.profile import Profile
@@ -130,7 +130,7 @@ def load_release(
         fallback=model.fallback,
         threads=model.threads,
     )
-    detector.warm_up()
+    detector.warm_up(together=pictures_at_once(config, model, manifest))
     give_memory_back()
     loaded = Loaded(
         model=model.name,
@@ -148,6 +148,12 @@ def load_release(
     return loaded
 
 
+def pictures_at_once(config: Config, model: Model, manifest: Manifest) -> int:
+    """Most pictures that one run of a release gets: as its graph and the model's cameras allow."""
+    cameras = sum(camera.model == model.name for camera in config.cameras)
+    return max(1, min(SLOTS * cameras, contract(manifest).max_batch))
+
+
 def room_beside(config: Config, model: Model, digest: str, beside: Loaded) -> str:
     """Why a release cannot be loaded beside the one in use, or "" when it can.
 
@@ -156,7 +162,8 @@ def room_beside(config: Config, model: Model, digest: str, beside: Loaded) -> st
     try:
         bundle = Bundle.open(config.layout.release(model.name, digest))
         free = free_memory(beside.detector.provider)
-        return room_for(bundle, model.variant, free, model.reserve_mb)
+        pictures = pictures_at_once(config, model, bundle.manifest)
+        return room_for(bundle, model.variant, free, model.reserve_mb, pictures)
     except BundleError:
         return ""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from edge_agent.atomic import make_dirs, write_atomic
+from edge_agent.captures.masks import Mask, covered
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import SourceError, UsageError
 from edge_agent.feedback import Taken
@@ -46,6 +47,7 @@ def actions(
     cameras: Sequence[CameraWorker],
     snapshots: Snapshots,
     set_interval: Callable[[float, float], None],
+    masks: Mapping[str, Mask],
     intake: Intake,
 ) -> Mapping[str, Action]:
     """Kind of command -> what carries it out.
@@ -55,6 +57,7 @@ def actions(
         cameras: of all models.
         snapshots: listens to them.
         set_interval: takes seconds per window and how long that lasts; raises `UsageError`.
+        masks: camera id -> what is blackened before its picture is written.
         intake: keeps what inspectors say.
     """
     by_id = {camera.camera.id: camera for camera in cameras}
@@ -71,7 +74,8 @@ def actions(
     def snapshot(command: Command) -> Later:
         place = snapshots.next(worker(command.camera).camera.id)
         path = layout.snapshots / f"{command.id}.jpg"
-        return lambda: _save(place[0], path) if place else None
+        mask = masks.get(command.camera)
+        return lambda: _save(covered(place[0], mask), path) if place else None
 
     def restart_source(command: Command) -> Outcome:
         worker(command.camera).restart()

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.bundle import Bundle
+from edge_agent.captures.masks import Mask, covered, visible
 from edge_agent.detection.decode import above
 from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Reference
@@ -53,6 +54,8 @@ class Pictures:
         watch: the camera's last frame.
         width: pixels, to which pictures are reduced.
         gate_width: of the input check, for the SSIM map.
+        mask: what nobody is shown, None for nothing: black in both pictures and transparent in the
+            map, which would else show what moves there; boxes whose centre lies there are left out.
         closing: set when the server ends, so that nobody waits for a frame.
         shown: keeps some of what was shown, for inspectors.
     """
@@ -63,6 +66,7 @@ class Pictures:
         *,
         width: int,
         gate_width: int,
+        mask: Mask | None,
         closing: threading.Event,
         shown: Shown,
     ) -> None:
@@ -70,6 +74,7 @@ class Pictures:
         self._watch = watch
         self._width = width
         self._gate_width = gate_width
+        self._mask = mask
         self._closing = closing
         self._encoding = threading.Lock()
         self._live: _Encoded | None = None
@@ -77,6 +82,7 @@ class Pictures:
         self._known = ("", "")
         self._picture: Image | None = None
         self._reference: Reference | None = None
+        self._still: Image | None = None
 
     def live(self, after: int) -> Answer:
         """The newest frame as JPEG, with what became of it in the header `FRAME_HEADER`.
@@ -104,13 +110,14 @@ class Pictures:
             self._know(look)
             if self._picture is None:
                 return NOTHING_NEW
-            return _jpeg(fit(self._picture, self._width))
+            return _jpeg(fit(covered(self._picture, self._mask), self._width))
 
     def map(self) -> Answer:
         """Where the newest frame differs from the reference: a PNG to be laid over it.
 
         As large as the reference reduced for the input check; transparent where SSIM is above
-        `BEST_SSIM`, from yellow to red below. Nothing where there is no reference.
+        `BEST_SSIM`, from yellow to red below, and where the reference does not stand still: what
+        moves there is not compared. Nothing where there is no reference.
         """
         look = self._watch.last
         if look is None:
@@ -126,16 +133,21 @@ class Pictures:
                     cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8
                 )
             values = self._reference.map(gray)
-        return _encoded(".png", paint(values, (height, width)), "image/png", [])
+        painted = paint(values, (height, width))
+        if self._still is not None:
+            painted[self._still == 0] = 0
+        return _encoded(".png", covered(painted, self._mask), "image/png", [])
 
     def _know(self, look: Look) -> None:
         """Take the reference that the frame was compared with: of the release or the camera."""
         release, name = look.release, look.verdict.reference if look.verdict is not None else ""
         if (release.digest, name) == self._known:
             return
-        gray = release.views.get(name)
-        if gray is not None:
-            self._picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), np.uint8)
+        view = release.views.get(name)
+        self._still = view.mask if view is not None else None
+        if view is not None:
+            gray: Image | None = view.gray
+            self._picture = np.asarray(cv2.cvtColor(view.gray, cv2.COLOR_GRAY2BGR), np.uint8)
         else:
             self._picture = _bundled(release.bundle)
             gray = reduce(self._picture, self._gate_width) if self._picture is not None else None
@@ -143,9 +155,12 @@ class Pictures:
         self._known = (release.digest, name)
 
     def _encode(self, look: Look) -> _Encoded:
-        marked = boxes(look)
+        marked = boxes(look, self._mask)
         document = {**judged(look), "boxes": marked}
-        picture = fit(look.frame.image, self._width)
+        if self._mask is not None:
+            document["masked"] = True
+        # Before it is reduced: reducing would mix hidden pixels into those at the mask's edge.
+        picture = fit(covered(look.frame.image, self._mask), self._width)
         answer = _jpeg(picture, {FRAME_HEADER: json.dumps(document, separators=(",", ":"))})
         self._shown.keep(look, marked, answer.body)
         return _Encoded(look.number, look.at, answer)
@@ -156,15 +171,21 @@ def _bundled(bundle: Bundle) -> Image | None:
     return read_picture(bundle.path(name)) if name is not None else None
 
 
-def boxes(look: Look) -> list[list[float]]:
-    """The reported boxes, best first: x0, y0, x1, y1 as shares of the picture, score, class id."""
+def boxes(look: Look, mask: Mask | None = None) -> list[list[float]]:
+    """The reported boxes that may be shown, best first.
+
+    Each is x0, y0, x1, y1 as shares of the picture, score, class id.
+    """
     if look.result is None:
         return []
     height, width = look.frame.image.shape[:2]
+    found = look.result.detections
+    if mask is not None:
+        found = visible(found, mask.of(height, width))
     return [
         [round(x0 / width, 4), round(y0 / height, 4), round(x1 / width, 4), round(y1 / height, 4),
          round(score, 3), int(number)]
-        for x0, y0, x1, y1, score, number in above(look.result.detections, look.release.limit)[
+        for x0, y0, x1, y1, score, number in above(found, look.release.limit)[
             :BOXES_MOST
         ].tolist()
     ]  # fmt: skip

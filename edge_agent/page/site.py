@@ -8,6 +8,7 @@ from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
+from edge_agent.captures.masks import masks_of
 from edge_agent.config import Config
 from edge_agent.errors import StorageError
 from edge_agent.loop.runtime import ModelRuntime
@@ -71,12 +72,14 @@ class Site:
         }
         self.shown: dict[str, Shown] = {}
         self._pictures: dict[str, Callable[[Mapping[str, str]], Answer]] = {}
+        masks = masks_of(config.capture.masks)
         for name, camera in watch.cameras.items():
             shown = self.shown[name] = Shown(boot, lambda: watch.now)
             pictures = Pictures(
                 camera,
                 width=config.page.width,
                 gate_width=config.gate.width,
+                mask=masks.get(name),
                 closing=closing,
                 shown=shown,
             )

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from edge_agent.bundle import Bundle
 from edge_agent.detection.decode import Limit
 from edge_agent.detection.detector import Result
-from edge_agent.detection.preprocess import Image
 from edge_agent.gate import Verdict
+from edge_agent.gate.standard import Still
 from edge_agent.loop.loaded import Loaded
 from edge_agent.loop.seen import Seen
 from edge_agent.sources import Frame
@@ -40,7 +40,7 @@ class Release(NamedTuple):
     bundle: Bundle
     digest: str
     ssim_min: float | None
-    views: Mapping[str, Image]
+    views: Mapping[str, Still]
     limit: Limit
 
 

@@ -145,6 +145,8 @@ class StreamSource(LiveSource):
         said = str(getattr(error, "strerror", None) or error).strip()
         logged = getattr(error, "log", None)
         detail = str(logged[2]).strip() if logged else ""
+        if "ends prematurely" in detail:  # and some number of bytes that it should have had
+            return "the connection was closed"
         return f"{said} ({detail})" if detail and detail != said else said
 
     def _lost(self, reason: str) -> SourceError:

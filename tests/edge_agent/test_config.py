@@ -98,6 +98,14 @@ class TestCapture:
         assert rectangle == ((0, 0), (0.5, 0), (0.5, 1), (0, 1))
         assert triangle == ((0, 0), (1, 0), (0.5, 0.5))
 
+    def test_what_the_gate_ignores_has_the_same_shapes(self, tmp_path):
+        """Of cameras that there are."""
+        text = GOOD + "[gate.ignore]\nCAMERA = [[0, 0, 0.5, 1]]\n"
+        gate = load(written(tmp_path, text.replace("CAMERA", "cam-1"))).gate
+        assert gate.ignore["cam-1"] == (((0, 0), (0.5, 0), (0.5, 1), (0, 1)),)
+        with pytest.raises(ConfigError, match=r"gate.ignore.cam1: there is no camera of this id"):
+            load(written(tmp_path, text.replace("CAMERA", "cam1")))
+
     @pytest.mark.parametrize(
         ("lines", "message"),
         [
@@ -108,7 +116,7 @@ class TestCapture:
             ("masks.cam1 = [[0, 0, 1, 1]]", 'there is no camera of this id; did you mean "cam-1"'),
             ("masks.cam-1 = [[0, 0, 320, 180]]", "should be shares of width and height"),
             ("masks.cam-1 = [[0, 0, 1]]", "should be x0, y0, x1, y1 of a rectangle"),
-            ("masks.cam-1 = [[0.5, 0, 0.5, 1]]", "has no area; it would hide nothing"),
+            ("masks.cam-1 = [[0.5, 0, 0.5, 1]]", "has no area; it would cover nothing"),
             ("masks.cam-1 = [0, 0, 1, 1]", "should be a list of finite numbers"),
             ("masks.cam-1 = 1", "should be a list of lists of numbers"),
         ],

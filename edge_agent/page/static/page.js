@@ -177,7 +177,8 @@ function showBoxes(seen) {
   for (const box of seen.boxes) counts.set(box[5], (counts.get(box[5]) || 0) + 1);
   const words = [...counts].map(([id, count]) => `${count} × ${names[id] || id}`).join(", ");
   const judged = seen.latency_ms === undefined;
-  const caption = judged ? "kept from the model by the input check" : words || "nothing found";
+  const found = judged ? "kept from the model by the input check" : words || "nothing found";
+  const caption = seen.masked ? `${found} · black: masked` : found;
   say(byId("caption"), `Live: ${caption}`);
   byId("live").alt = `Live picture of camera ${chosen}: ${caption}`;
   const badge = byId("badge");

@@ -79,6 +79,38 @@ def test_from_the_camera(config, tmp_path, capsys):
     assert sheet.shape[1] > 1000 and len(np.unique(sheet)) > 100
 
 
+def test_what_is_masked_is_black_on_the_sheet(config, tmp_path, capsys):
+    """The reference and each frame; the baseline itself is that of the whole picture."""
+    with config.open("a") as file:
+        file.write("[capture.masks]\ntop = [[0.0, 0.0, 0.5, 1.0]]\n")
+    code, _, _ = outcome(["calibrate", "-c", config, "--minutes", "1"], capsys)
+    assert code == 0
+    folder = tmp_path / "data/baseline/top"
+    sheet = cv2.imread(str(folder / "default-sheet.png"))
+    for left in (0, 280, 560):  # reference, what moves, the worst frame
+        assert sheet[40:230, left + 8 : left + 130].max() < 12
+        assert sheet[40:230, left + 150 : left + 270].mean() > 30
+    gray = Baseline.read(folder).references[0].learnt.still.gray
+    assert gray[:, :70].mean() > 30
+
+
+def test_what_is_ignored_may_change(config, tmp_path, capsys):
+    """A cover over it alone is no fault; over more it is."""
+
+    def passes(cover):
+        gate = Gate.calibrated(Baseline.read(tmp_path / "data/baseline/top"))
+        shots = [picture(number, cover=cover) for number in range(200, 210)]
+        return [gate.check(shot).passed for shot in shots].count(True)
+
+    corner = (0, 0, 40, 40)
+    assert outcome(["calibrate", "-c", config, "--minutes", "1"], capsys)[0] == 0
+    assert passes(corner) == 0
+    with config.open("a") as file:
+        file.write("[gate.ignore]\ntop = [[0.0, 0.0, 0.32, 0.42]]\n")
+    assert outcome(["calibrate", "-c", config, "--minutes", "1"], capsys)[0] == 0
+    assert passes(corner) == 10 and passes((0, 0, 100, 100)) == 0
+
+
 class Steady:
     """30 frames per second by its own clock, as quick as it is read; every 5th is lost."""
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from edge_agent.bundle import Bundle, Manifest
+from edge_agent.detection import selftest
 from edge_agent.detection.selftest import run
 from tests.bundles import make_bundle
 
@@ -109,3 +110,13 @@ def test_child_says_that_there_is_no_bundle(tmp_path):
     code, report = child(str(tmp_path))
     assert code == 5
     assert "is" in report["failures"][0] and "edge-builder build" in report["failures"][0]
+
+
+@pytest.mark.parametrize(("providers", "limited"), [("cpu", [300]), ("cuda,cpu", [])])
+def test_addresses_are_limited_on_the_cpu_only(healthy, monkeypatch, capsys, providers, limited):
+    """CUDA reserves more of them than any limit of memory; there the updater watches instead."""
+    given = []
+    monkeypatch.setattr(selftest, "limit_memory", given.append)
+    arguments = ["--providers", providers, "--fallback", "allow", "--memory-mb", "300"]
+    selftest.main([str(healthy.root), *arguments, "--json"])
+    assert given == limited and "latency_ms" in capsys.readouterr().out

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import time
 from dataclasses import replace
 
 import psutil
@@ -34,10 +38,57 @@ def test_a_refusal_names_file_and_node(rtx, tmp_path):
 def test_memory_and_time_have_limits(rtx, tmp_path):
     """The child ends, the parent says why."""
     model = write_model(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"memory|signal|exit code"):
+    with pytest.raises(ModelError, match=r"m\.onnx: trt-rtx: needs more memory than 1 MB: it was"):
         build("trt-rtx", model, request_for(), memory_mb=1)
     with pytest.raises(ModelError, match="not done after 0 s"):
         build("trt-rtx", model, request_for(), timeout_s=0.05)
+
+
+GREEDY = """
+import pathlib, time
+pathlib.Path(__file__).with_name("score").write_text(
+    pathlib.Path("/proc/self/oom_score_adj").read_text())
+# As CUDA does: addresses, no memory (MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE).
+reserved = __import__("mmap").mmap(-1, 1 << 34, flags=0x4022)
+eaten = []
+for _ in range(SOME):
+    eaten.append(bytearray(b"x") * (16 << 20))
+    time.sleep(0.02)
+raise ImportError("satisfied")
+"""
+
+
+@pytest.fixture
+def greedy(tmp_path, monkeypatch):
+    """``greedy(n)``: a TensorRT that reserves 16 GiB of addresses and takes n times 16 MiB."""
+
+    def write(some):
+        (tmp_path / "tensorrt.py").write_text(GREEDY.replace("SOME", str(some)))
+        paths = [str(tmp_path), *sys.path]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
+        return write_model(tmp_path / "m.onnx")
+
+    return write
+
+
+def test_a_child_that_eats_memory_is_ended(greedy):
+    """Near its limit, with both numbers and what to do; nothing of it is left."""
+    began = time.monotonic()
+    with pytest.raises(
+        ModelError, match=r"more memory than 300 MB: it was ended at \d+; allow"
+    ) as e:
+        build("tensorrt", greedy(500), request_for(), memory_mb=300)
+    assert 300 < float(re.findall(r"ended at (\d+)", str(e.value))[0]) < 450
+    assert time.monotonic() - began < 10
+    left = psutil.Process().children(recursive=True)
+    assert not [one for one in left if "edge_agent.engines.child" in one.cmdline()]
+
+
+def test_reserved_addresses_are_no_memory(greedy, tmp_path):
+    """Below its limit the child goes on to its own end; the kernel would end it before others."""
+    with pytest.raises(ModelError, match="satisfied"):
+        build("tensorrt", greedy(5), request_for(), memory_mb=300)
+    assert (tmp_path / "score").read_text() == "1000\n"
 
 
 def test_an_interrupted_build_leaves_no_child(rtx, tmp_path):

@@ -41,6 +41,21 @@ def test_nothing_stands_still():
     assert still.mask.all() and not still.aligned
 
 
+def test_what_is_ignored_is_not_compared():
+    """However still it stands; also where nothing else does; something must be left."""
+    grays = [view.gray for view in views(LEAST_FRAMES)]
+    ignored = np.zeros(grays[0].shape, np.bool_)
+    ignored[:, :40] = True
+    mask, usual = settle(grays, ignored).mask, settle(grays).mask
+    assert not mask[:, :40].any() and usual[:, :40].any()
+    assert np.array_equal(mask[:, 44:], usual[:, 44:])
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (90, 160)).astype(np.uint8) for _ in range(40)]
+    assert not settle(noise, ignored[:90]).mask[:, :40].any()
+    with pytest.raises(SourceError, match=r"\[gate.ignore\] leaves 0% of the picture"):
+        settle(grays, np.ones_like(ignored))
+
+
 def test_a_plain_wall_cannot_be_aligned():
     """It stands still, and has nothing to hold on to."""
     rng = np.random.default_rng(0)

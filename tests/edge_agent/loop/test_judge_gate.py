@@ -79,6 +79,18 @@ def test_each_check_has_its_own_alarm(tmp_path, bundle):
     assert not bench.judge.rejecting
 
 
+def test_one_check_is_good_again_and_another_is_not(tmp_path, bundle):
+    """The event of the first does not sound as if all was well, nor as if it was not."""
+    bench = Bench(tmp_path, bundle)
+    bench.show(15)
+    bench.show(15, blur=1.5, dx=6.0)
+    bench.show(25, blur=1.5)
+    bench.show(25)
+    texts = {event["check"]: event["text"] for event in bench.told if "cleared" in event["kind"]}
+    assert "displacement is good again, but lens blurred: gradient" in texts["displacement"]
+    assert "blur is good again (SSIM 0." in texts["blur"] or "(SSIM 1." in texts["blur"]
+
+
 def test_events_carry_their_evidence(tmp_path, bundle):
     """The score, and for SSIM what was asked for."""
     bench = Bench(tmp_path, bundle)

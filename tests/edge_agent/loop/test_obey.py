@@ -48,7 +48,7 @@ class Fleet:
 
 @pytest.fixture
 def world(tmp_path, shared_broker):
-    more = "detections = true\n"
+    more = "detections = true\n[capture.masks]\ntop = [[0.0, 0.0, 0.5, 1.0]]\n"
     device = Device(tmp_path, url=shared_broker.url, device=DEVICE, window_s=2.0, more=more)
     v1 = device.add(make_bundle(tmp_path / "v1"))
     device.commit(v1)
@@ -67,6 +67,8 @@ def test_each_command_does_what_it_says(world):
     image = cv2.imread(picture["data"]["path"])
     assert image.shape[:2] == (picture["data"]["height"], picture["data"]["width"])
     assert os.path.getsize(picture["data"]["path"]) == picture["data"]["size"]
+    middle = image.shape[1] // 2
+    assert image[:, : middle - 8].max() < 12 and image[:, middle + 8 :].mean() > 30  # the mask
     frames = device.wait_health(lambda model: model.windows).windows[-1].seq
     assert fleet.ask("r1", "restart-source", camera="top")["state"] == "done"
     device.wait_health(lambda m: m.windows[-1].seq > frames + 1 and m.windows[-1].inferred > 0)

@@ -32,11 +32,11 @@ from pathlib import Path
 def rss():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024 / 1e6
-small, large = (Bundle.open(Path(path)) for path in sys.argv[1:])
+small, large = (Bundle.open(Path(path)) for path in sys.argv[1:3])
 Detector.load(small, threads=1).warm_up()
 before = rss()
 detector = Detector.load(large, threads=1)
-detector.warm_up()
+detector.warm_up(together=int(sys.argv[3]))
 print(json.dumps(rss() - before))
 """
 
@@ -47,18 +47,32 @@ def bundle(tmp_path_factory):
     return make_bundle(tmp_path_factory.mktemp("room") / "bundle", profile=False)
 
 
-def test_the_estimate_is_above_what_a_real_network_takes(bundle, tmp_path):
-    """The demo's model, beside another one, in a process of its own; and not far above."""
+@pytest.mark.parametrize("pictures", [1, 4])
+def test_the_estimate_is_above_what_a_real_network_takes(bundle, tmp_path, pictures):
+    """The demo's model, beside another one, in a process of its own; and not far above.
+
+    Also where it runs on the frames of several cameras at once, which takes more.
+    """
     from builder.build import build
     from builder.options import BuildOptions
 
     source = "deploy/demo/models/defects-v2.pt"
-    large = build(source, tmp_path / "large", BuildOptions(prove="never")).bundle
-    command = [sys.executable, "-c", MEASURED, str(bundle.root), str(large.root)]
+    options = BuildOptions(prove="never", batch="1" if pictures == 1 else "dynamic")
+    large = build(source, tmp_path / "large", options).bundle
+    roots = [str(bundle.root), str(large.root)]
+    command = [sys.executable, "-c", MEASURED, *roots, str(pictures)]
     taken = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    size = large.manifest.entry("model/fp32.onnx").size
-    needed = needed_mb(size, "fp32", large.manifest.input.width, large.manifest.input.height)
+    size, spec = large.manifest.entry("model/fp32.onnx").size, large.manifest.input
+    needed = needed_mb(size, "fp32", spec.width, spec.height, pictures)
     assert taken < needed < 3 * taken + 10
+
+
+def test_more_pictures_in_a_run_take_more(bundle):
+    """A release that would fit with one camera is held with several."""
+    one, four = (needed_mb(7_600_000, "fp32", 640, 640, pictures) for pictures in (1, 4))
+    assert four > 2 * one
+    assert room_for(bundle, "fp32", Memory(9.0), 0.0) == ""
+    assert "needs about" in room_for(bundle, "fp32", Memory(9.0), 0.0, 4000)
 
 
 def test_fewer_bits_on_disk_are_not_fewer_in_memory():

@@ -125,6 +125,26 @@ def test_a_dirty_lens(serve, browser, tmp_path):
     assert tab.value("document.title").startswith("⚠")
 
 
+def test_what_is_masked_is_black_and_said(serve, browser):
+    """In the browser's own pixels: the live picture and the reference."""
+    _, url = serve(more="[capture.masks]\ntop = [[0.0, 0.0, 0.5, 1.0]]\n")
+    tab = browser.open(url)
+    tab.wait(SEES)
+    tab.wait("document.querySelector('#caption').innerText.includes('black: masked')")
+    tab.wait("document.querySelector('#reference').naturalWidth === 96")
+    brightest = """
+    ((id, from, to) => {
+      const picture = document.querySelector(id), canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [96, 72];
+      const pen = canvas.getContext("2d");
+      pen.drawImage(picture, 0, 0);
+      return Math.max(...pen.getImageData(from, 0, to - from, 72).data.filter((_, i) => i % 4 < 3));
+    })"""
+    for picture in ("#live", "#reference"):
+        assert tab.value(f"{brightest}('{picture}', 0, 40)") < 12
+        assert tab.value(f"{brightest}('{picture}', 56, 96)") > 60
+
+
 def test_a_camera_that_is_down(serve, browser, tmp_path):
     """The reason that the source gave; then frames come and all is well, without a reload."""
     folder = tmp_path / "camera"

@@ -63,6 +63,25 @@ def test_a_viewer_sees_state_pictures_and_releases(device):
     assert "Traceback" not in agent.text()
 
 
+def test_what_is_masked_is_not_on_the_page(tmp_path, bundle):
+    """Live picture, reference and map of a real agent; also where captures are off."""
+    masks = "[capture.masks]\ntop = [[0.0, 0.0, 0.5, 1.0]]\n"
+    device = Device(tmp_path, more=masks)
+    device.commit(device.add(bundle))
+    with device.agent("--page", "127.0.0.1:0") as agent:
+        url = page_of(agent)
+        wait_state(url, judges)
+        for name in ("live.jpg", "reference.jpg"):
+            body = get(url, f"/cameras/top/{name}").body
+            picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+            assert picture[:, : WIDTH // 2 - 8].max() < 12, name
+            assert picture[:, WIDTH // 2 + 8 :].mean() > 30, name
+        body = get(url, "/cameras/top/map.png").body
+        painted = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert not painted[:, : WIDTH // 2].any()
+        assert agent.stop() == 0, agent.text()
+
+
 def test_there_is_no_page_unless_it_is_asked_for(device):
     """No port is opened by default; `[page] address` asks for one as well."""
     with device.agent() as agent:

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.captures.masks import Mask
 from edge_agent.detection.decode import above
 from edge_agent.gate import Reference
+from edge_agent.gate.standard import Still
 from edge_agent.gate.view import reduce
 from edge_agent.page.pictures import FRAME_HEADER, Pictures, fit, paint
 from edge_agent.page.shown import Shown
@@ -38,8 +40,31 @@ def shown(watch):
 
 
 @pytest.fixture
-def pictures(watch, closing, shown):
-    return Pictures(watch.cameras["top"], width=960, gate_width=160, closing=closing, shown=shown)
+def made(watch, closing, shown):
+    """``made(width, mask)``: the pictures of the camera."""
+
+    def make(width, mask=None):
+        return Pictures(
+            watch.cameras["top"],
+            width=width,
+            gate_width=160,
+            mask=mask,
+            closing=closing,
+            shown=shown,
+        )
+
+    return make
+
+
+@pytest.fixture
+def pictures(made):
+    return made(960)
+
+
+@pytest.fixture
+def masked(made):
+    """The left half is hidden."""
+    return made(48, Mask([((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))]))
 
 
 def test_the_live_picture_has_its_boxes_with_it(watch, pictures, see, loaded):
@@ -162,3 +187,60 @@ def test_the_maps_values_are_ssims():
     """`paint` gets what `Reference.map` gives: a border of three pixels is missing."""
     gray = reduce(background(), 160)
     assert Reference(gray).map(gray).shape == (gray.shape[0] - 6, gray.shape[1] - 6)
+
+
+def test_what_is_masked_is_shown_nowhere(watch, masked, see):
+    """Two frames that differ only under the mask give the same bytes; the frame is left alone."""
+    bright = background()
+    bright[:, : WIDTH // 2] = 255
+    shown = []
+    for picture in (background(), bright):
+        seen = see(picture)
+        watch(seen)
+        number = watch.cameras["top"].last.number
+        shown.append((masked.live(number - 1).body, masked.reference().body, masked.map().body))
+        assert np.array_equal(seen.frame.image, picture)
+    assert shown[0] == shown[1]
+    live = decoded(masked.live(-1))
+    assert live.shape[1] == 48 and live[:, :23].max() < 12 < live[:, 30:].mean()
+    assert decoded(masked.reference())[:, :23].max() < 12
+    assert decoded(masked.map())[:, : WIDTH // 2, 3].max() == 0
+
+
+def test_inspectors_are_shown_what_everybody_is(watch, masked, shown, see):
+    """The frame that is kept for a verdict has the mask too, and no box under it."""
+    watch(see(frame(3, squares=3), seq=5))
+    live = masked.live(-1)
+    assert shown.picture(5).body == live.body
+    (one,) = shown.document()["frames"]
+    assert one["boxes"] == json.loads(live.headers[FRAME_HEADER])["boxes"]
+    assert all(x0 + x1 > 1.0 for x0, _, x1, *_ in one["boxes"])
+
+
+def test_boxes_under_a_mask_are_not_shown(watch, pictures, masked, see):
+    """Those beside it are; without a mask all are."""
+    seen = see(frame(3, squares=3))
+    found = above(seen.result.detections, seen.loaded.limit)
+    right = (found[:, 0] + found[:, 2]) / 2 > WIDTH / 2 + 2
+    assert 0 < right.sum() < len(found)
+    watch(seen)
+    header = json.loads(masked.live(-1).headers[FRAME_HEADER])
+    assert len(header["boxes"]) == right.sum() and header["masked"]
+    header = json.loads(pictures.live(-1).headers[FRAME_HEADER])
+    assert len(header["boxes"]) == len(found) and "masked" not in header
+
+
+def test_what_moves_in_a_learnt_reference_is_not_on_the_map(watch, pictures, see):
+    """It is not compared, so it is not shown as different."""
+    picture = background()
+    picture[20:50, 10:86] = (0, 0, 230)
+    watch(see(picture))
+    camera = watch.cameras["top"]
+    gray = reduce(background(), 160)
+    mask = np.full_like(gray, 255)
+    mask[:, :48] = 0
+    views = {camera.last.verdict.reference: Still(gray, mask)}
+    release = camera.last.release._replace(views=views, digest="calibrated")
+    camera.last = camera.last._replace(release=release)
+    shown = decoded(pictures.map())
+    assert shown[24:46, 52:82, 3].min() > 100 and not shown[:, :48].any()

@@ -1,6 +1,11 @@
 """Video files and folders as cameras."""
 
+import struct
+import subprocess
+import sys
 import threading
+import zlib
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -155,6 +160,34 @@ def test_pictures_become_8_bit_colour(tmp_path):
     assert source.skipped == {GREY: 1, DEPTH_16: 1}
     assert [item.image.shape for item in frames] == [(15, 16, 3)] * 2
     assert [int(item.image[0, 0, 0]) for item in frames] == [200, 255]
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A whole picture of 1 bit per pixel: few bytes, and each pixel becomes one in memory."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height), 1)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", rows), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_a_small_file_that_is_a_huge_picture(tmp_path):
+    """It is not even decoded; one that is just small enough is."""
+    (tmp_path / "a.png").write_bytes(huge_png(16384, 8256))
+    (tmp_path / "b.png").write_bytes(huge_png(2048, 64))
+    code = (
+        "import sys; from pathlib import Path; from edge_agent.sources.folder import FolderSource\n"
+        "source = FolderSource(Path(sys.argv[1]), 'cam')\n"
+        "print(source.read().image.shape, source.read(), source.skipped)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    counted = {UNREADABLE: 1, GREY: 1}
+    assert done.stdout.strip() == f"(64, 2048, 3) None {counted}", done.stderr
 
 
 def test_pace_is_the_files_own():
