@@ -33,7 +33,7 @@ from edge_agent.sources import Frame
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.voice import Telemetry
 
-SLICE_S = 1.0
+SLICE_S = 2.0
 
 
 class Tap:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-SLICE_S = 1.0
+SLICE_S = 2.0
 
 
 def _session(model: str) -> tuple[Any, str]:
@@ -32,9 +32,10 @@ def _session(model: str) -> tuple[Any, str]:
 
 def _loop(model: str, tensors: npt.NDArray[np.float32]) -> None:
     session, name = _session(model)
-    session.run(None, {name: tensors[:1]})
     print("ready", flush=True)
     for _ in sys.stdin:
+        for _ in range(3):  # the agent's first frames of a slice are not counted either
+            session.run(None, {name: tensors[:1]})
         calls, began = 0, time.perf_counter()
         while (spent := time.perf_counter() - began) < SLICE_S:
             start = calls % len(tensors)
