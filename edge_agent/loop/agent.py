@@ -185,6 +185,9 @@ class Agent:
             camera.join(max(0.0, deadline - time.monotonic()))
         self._forward()
         self._close_windows()
+        for runtime in self._runtimes:
+            if runtime.current is not None:
+                runtime.current.drift.keep(at_once=True)
         self._overseer.close()
         self._write_health(stopped=True)
         farewell = event("agent.stopped", "info", "edge-agent stopped")
@@ -225,6 +228,7 @@ class Agent:
     def _retire(self, runtime: ModelRuntime, loaded: Loaded) -> None:
         """The last window of a release that was swapped out; then its memory goes."""
         self._close_window(runtime, loaded)
+        loaded.drift.keep(at_once=True)
         try:
             loaded.lane.close()
         except Exception as error:  # a runtime may raise anything; the old model must not stop us
