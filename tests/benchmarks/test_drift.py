@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.drift import CHANGES, Camera, main, theory
+from benchmarks.drift import CHANGES, Device, main, theory
 from benchmarks.drift_streams import CLASSES, Change, Stream, distributions
 from edge_agent.drift.layout import Layout
 
@@ -54,20 +54,20 @@ def test_neighbours_are_as_alike_as_asked():
 def test_the_device_leaves_hardly_any_correlation():
     """And no frame counts within six seconds of another."""
     for rho in (0.0, 0.9, 0.99, 0.997):
-        camera = Camera(rho, 10.0, 1.0)
-        assert camera.step >= 60 and rho**camera.step < 0.01
+        device = Device(rho, 10.0, 1.0)
+        assert device.step >= 60 and rho**device.step < 0.01
 
 
 def test_theory_is_the_normal_one():
     """15 % of boxes with a log-spread of 0.6, by hand; knowing beforehand needs fewer."""
-    camera = Camera(0.99, 10.0, 1.0)
-    alpha = camera.pace.block_s / (30 * 86400)
+    device = Device(0.99, 10.0, 1.0)
+    alpha = device.pace.block_s / (30 * 86400)
     need = ((stats.norm.isf(alpha / 2) + stats.norm.isf(0.1)) / (np.log(1.15) / 0.6)) ** 2
     per_block = 100 * (1 - np.exp(-1.8))
-    blocks = 1 / (1 / need - 1 / (camera.pace.full * per_block)) / per_block
-    assert theory(camera, CHANGES["box_size_15_percent"], knowing=True) == int(np.ceil(blocks))
+    blocks = 1 / (1 / need - 1 / (device.pace.full * per_block)) / per_block
+    assert theory(device, CHANGES["box_size_15_percent"], knowing=True) == int(np.ceil(blocks))
     for change in CHANGES.values():
-        assert theory(camera, change, knowing=True) <= theory(camera, change, knowing=False)
+        assert theory(device, change, knowing=True) <= theory(device, change, knowing=False)
 
 
 def test_nonsense_is_refused(capsys):
