@@ -30,7 +30,7 @@ from edge_agent.drift.verdict import CLEAR_AT, chance_of, examine, weights_of
 
 Reals = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_TOGETHER = 16  # blocks whose arrays still fit a processor's cache
+_TOGETHER = 24
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Months:
             for some in _chunks(at)
         ]
         rates = np.concatenate(parts)
-        sums, runs = self._cusum(baseline, grouping, int(at[-1]) + 1)
+        sums, runs = self._cusum(baseline, int(at[-1]) + 1)
         ordered = [i for i, one in enumerate(self._layout.features) if one.ordered]
         slower, _, _ = slow(sums[at - self._frozen], runs[at - self._frozen], baseline)
         rates[:, ordered] = np.minimum(rates[:, ordered], slower)
@@ -148,11 +148,11 @@ class Months:
         there = at[:, None] + 1 - np.array(SCALES) >= self._pace.first
         return examine(grouping, references, np.where(there[..., None], counts, 0)).rate
 
-    def _cusum(self, baseline: Baseline, grouping: Grouping, until: int) -> tuple[Reals, Reals]:
+    def _cusum(self, baseline: Baseline, until: int) -> tuple[Reals, Reals]:
         """(blocks, 2, ordered features) sums and their runs, from the block of the freeze on."""
         at = np.arange(self._frozen, until)
         reference = baseline.reference(self._frames[at + 1] - self._frames[at])
-        z = standardised(grouping.ordered(reference), grouping.ordered(self._counts[at]))
+        z = standardised(self._layout, reference, self._counts[at])
         sums, runs = np.zeros((len(at), 2, z.shape[1])), np.zeros((len(at), 2, z.shape[1]))
         before, run = np.zeros(sums.shape[1:]), np.zeros(sums.shape[1:])
         for index, row in enumerate(z):

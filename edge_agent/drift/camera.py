@@ -91,10 +91,14 @@ class CameraWatch:
     def progress(self) -> tuple[int, int]:
         """Sampled frames so far, and how many the next step needs: a baseline, then a verdict."""
         history = self.history
-        waiting = self._gathering.samples + BLOCK * len(self._full)
         if history.learning:
-            return history.baseline.samples + waiting, FIRST_SAMPLES
-        return min(LEAST_SAMPLES, history.samples + waiting), LEAST_SAMPLES
+            return history.baseline.samples + self.waiting, FIRST_SAMPLES
+        return min(LEAST_SAMPLES, history.samples + self.waiting), LEAST_SAMPLES
+
+    @property
+    def waiting(self) -> int:
+        """Sampled frames that are in no block of the history yet."""
+        return self._gathering.samples + BLOCK * len(self._full)
 
     @property
     def seat(self) -> Seat:

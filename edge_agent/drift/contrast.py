@@ -69,17 +69,39 @@ def trend(first: Counts, second: Counts) -> Measured:
     chapter VIII): normal, times exp(skewness * z^3 / 6). The effect is the shift in standard
     deviations of the ranks; its sign says where to.
     """
+    return Measured(*(one[..., 0] for one in trends(first, second, np.zeros(1, np.intp))))
+
+
+def trends(first: Counts, second: Counts, starts: npt.NDArray[np.intp]) -> Measured:
+    """`trend` of several features whose bins lie one behind the other.
+
+    Args:
+        first, second: (..., size) counts.
+        starts: (features,) first bin of each.
+
+    Returns:
+        (..., features) each.
+    """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    n, m = a.sum(-1), b.sum(-1)
-    pooled, total = a + b, n + m
+    widths = np.diff(np.append(starts, a.shape[-1]))
+
+    def summed(values: Reals) -> Reals:
+        sums: Reals = np.add.reduceat(values, starts, axis=-1)
+        return sums
+
+    n, m, pooled = summed(a), summed(b), a + b
+    total = n + m
     ranks = np.cumsum(pooled, -1) - pooled / 2.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        centred = ranks - (_along(ranks, pooled) / total)[..., None]
-        centred /= total[..., None]
-        weighed = centred * pooled
-        variance = _along(centred, weighed) / (total - 1.0)
-        third = _along(centred * centred, weighed) / total / variance**1.5
-        shift = _along(centred, b) / m - _along(centred, a) / n
+        ranks -= np.repeat(summed(ranks * pooled) / total, widths, axis=-1)
+        ranks /= np.repeat(total, widths, axis=-1)
+        weighed = ranks * pooled
+        first_sum = summed(ranks * a)
+        weighed *= ranks
+        variance = summed(weighed) / (total - 1.0)
+        weighed *= ranks
+        third = summed(weighed) / total / variance**1.5
+        shift = summed(ranks * b) / m - first_sum / n
         z = shift / np.sqrt(variance * (1.0 / n + 1.0 / m))
         third *= (1.0 / m**2 - 1.0 / n**2) / (1.0 / m + 1.0 / n) ** 1.5
         effect = shift / np.sqrt(variance)
@@ -108,12 +130,6 @@ def largest_share(first: Counts, second: Counts) -> Measured:
     known = np.minimum(n, m)[..., 0] >= LEAST_EXPECTED
     largest, effect = (np.take_along_axis(one, best, -1)[..., 0] for one in (x, change))
     return Measured(_known(largest, known), np.zeros_like(largest), _known(effect, known))
-
-
-def _along(a: Reals, b: Reals) -> Reals:
-    """Sums of products along the last axis."""
-    sums: Reals = np.einsum("...k,...k->...", a, b)
-    return sums
 
 
 def _xlogy(x: Reals, ratio: Reals) -> Reals:

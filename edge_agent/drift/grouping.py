@@ -73,7 +73,6 @@ class Grouping:
     layout: Layout
     known: npt.NDArray[np.bool_]
     freedom: npt.NDArray[np.int64]
-    _bins: Indices  # (ordered features, most bins) in the counts and a zero behind them
     _order: Indices  # (scales, size) that brings each group's bins together
     _limits: Indices  # (2, scales, features, most groups) in the cumulative counts
 
@@ -94,12 +93,7 @@ class Grouping:
                 limits[1, scale, index, :several] = ends
                 limits[0, scale, index, :several] = np.concatenate(([start], ends[:-1]))
         known = np.array([usual[one.place].sum() > 0 for one in layout.features])
-        return cls(layout, known, number - 1, _bins_of(layout), order, limits)
-
-    def ordered(self, counts: Counts) -> Counts:
-        """(..., size) counts as (..., ordered features, most bins)."""
-        filled = np.concatenate([counts, np.zeros((*counts.shape[:-1], 1), counts.dtype)], -1)
-        return filled[..., self._bins]
+        return cls(layout, known, number - 1, order, limits)
 
     def grouped(self, counts: Counts) -> Reals:
         """(..., scales, size) counts as (..., scales, features, most groups)."""
@@ -115,11 +109,3 @@ class Grouping:
 
 def _groups(feature: Feature, usual: Reals, scale: int) -> Indices:
     return groups_of(usual[feature.place] * (BLOCK * scale), ordered=feature.ordered)
-
-
-def _bins_of(layout: Layout) -> Indices:
-    most = max(feature.place.stop - feature.place.start for feature in layout.ordered)
-    bins = np.full((len(layout.ordered), most), layout.size, np.intp)
-    for row, feature in zip(bins, layout.ordered, strict=True):
-        row[: feature.place.stop - feature.place.start] = np.arange(layout.size)[feature.place]
-    return bins

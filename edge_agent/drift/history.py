@@ -70,6 +70,13 @@ class Block:
         counts: Ints = np.sum(list(self.counts.values()), axis=0)
         return counts
 
+    def learn(self, baseline: Baseline) -> None:
+        """Add it to what is usual."""
+        counts = np.zeros_like(baseline.counts)
+        for hour, values in self.counts.items():
+            counts[hour] = values
+        baseline.add(counts, self.hours)
+
 
 @dataclass
 class History:
@@ -138,7 +145,7 @@ class History:
         if len(self.ring) > RING:
             self._let_go(self.ring.pop(0))
         if self.baseline.complete:
-            self._accumulate(block)
+            self.accumulate(block)
         return self.samples >= LEAST_SAMPLES
 
     @property
@@ -168,10 +175,7 @@ class History:
         return self._found
 
     def _learn(self, block: Block) -> None:
-        counts = np.zeros_like(self.baseline.counts)
-        for hour, values in block.counts.items():
-            counts[hour] = values
-        self.baseline.add(counts, block.hours)
+        block.learn(self.baseline)
         self.learnt_s += block.seconds
 
     def _group(self) -> None:
@@ -183,7 +187,7 @@ class History:
         if self.baseline.complete:
             return
         self._learn(block)
-        if self.baseline.samples >= FULL_SAMPLES and self.learnt_s >= WEEK_S:
+        if is_full(self.baseline.samples, self.learnt_s):
             self.baseline.complete = True
             self._group()
 
@@ -201,11 +205,9 @@ class History:
             self._add_slow(findings)
         return findings
 
-    def _accumulate(self, block: Block) -> None:
-        if self._grouping is None:
-            return
-        pair = (self.baseline.reference(block.hours), block.total)
-        z = standardised(*(self._grouping.ordered(one) for one in pair))
+    def accumulate(self, block: Block) -> None:
+        """One step of the cumulative sums, against a baseline that is complete."""
+        z = standardised(self.layout, self.baseline.reference(block.hours), block.total)
         self.sums = cusum.step(self.sums, z)
         self.runs = np.where(self.sums > 0, self.runs + 1, 0.0)
 
@@ -225,6 +227,11 @@ class History:
 
 
 _CHANCE = ("rate", "weight")
+
+
+def is_full(samples: int, seconds: float) -> bool:
+    """Whether a baseline has its full length."""
+    return samples >= FULL_SAMPLES and seconds >= WEEK_S
 
 
 def slow(sums: Reals, runs: Reals, baseline: Baseline) -> tuple[Reals, Reals, Reals]:
@@ -248,18 +255,25 @@ def slow(sums: Reals, runs: Reals, baseline: Baseline) -> tuple[Reals, Reals, Re
     return np.where(large, np.minimum(1.0, rate), 1.0), np.where(large, signed, 0.0), run
 
 
-def standardised(reference: Counts, block: Counts) -> Reals:
-    """How many of its standard deviations a block's mean rank is off the baseline's; 0 if unknown.
+def standardised(layout: Layout, reference: Counts, block: Counts) -> Reals:
+    """How many of its standard deviations a block's mean ranks are off the baseline's; 0 if unknown.
 
     Args:
-        reference: (..., k) counts of the baseline.
-        block: (..., k) counts of the block.
+        layout: of the counts.
+        reference: (..., size) counts of the baseline.
+        block: (..., size) counts of the block.
+
+    Returns:
+        (..., ordered features).
     """
-    n, m = reference.sum(-1, keepdims=True), block.sum(-1, keepdims=True)
+    starts, widths = layout.starts, np.diff(np.append(layout.starts, layout.size))
+    n, m = (np.add.reduceat(one, starts, axis=-1) for one in (reference, block))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ranks = (np.cumsum(reference, -1) - reference / 2) / n
-        centred = ranks - (ranks * reference).sum(-1, keepdims=True) / n
-        variance = (centred**2 * reference).sum(-1) / n[..., 0]
-        z = (centred * block).sum(-1) / np.sqrt(m[..., 0] * variance)
-    known = (n[..., 0] > 0) & (m[..., 0] > 0) & (variance > 0)
-    return np.where(known, z, 0.0)
+        ranks = np.cumsum(reference, -1) - reference / 2
+        means = np.add.reduceat(ranks * reference, starts, axis=-1) / n
+        centred = (ranks - np.repeat(means, widths, -1)) / np.repeat(n, widths, -1)
+        variance = np.add.reduceat(centred**2 * reference, starts, axis=-1) / n
+        z = np.add.reduceat(centred * block, starts, axis=-1) / np.sqrt(m * variance)
+    known = (n > 0) & (m > 0) & (variance > 0)
+    ordered = [feature.ordered for feature in layout.features]
+    return np.where(known, z, 0.0)[..., ordered]

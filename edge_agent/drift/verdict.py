@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.drift.contrast import Counts, Measured, Reals, largest_share, likelihood_ratio, trend
+from edge_agent.drift.contrast import Counts, Measured, Reals, largest_share, likelihood_ratio, trends
 from edge_agent.drift.grouping import BLOCK, Grouping
 from edge_agent.drift.layout import Layout
 from edge_agent.drift.scan import SCALES, price
@@ -82,13 +82,14 @@ def examine(grouping: Grouping, references: Counts, windows: Counts) -> Sharpest
 def _aimed(grouping: Grouping, references: Counts, windows: Counts) -> tuple[Reals, Reals]:
     """Rates and effects, (..., scales, features), of shifts and of single classes."""
     layout = grouping.layout
-    shift = trend(grouping.ordered(references), grouping.ordered(windows))
+    found = trends(references, windows, layout.starts)
     place, at = layout.place_of_classes, layout.features.index(layout.classes_feature)
     share = largest_share(references[..., place], windows[..., place])
-    both = Measured(*(np.insert(a, at, b, -1) for a, b in zip(shift, share, strict=True)))
+    for shifts, shares in zip(found, share, strict=True):
+        shifts[..., at] = shares
     looks = np.full(len(layout.features), 1.0 / SHIFT)
     looks[at] = layout.classes / SHARE
-    return _rates(both, 1, looks, LEAST_SHIFT)
+    return _rates(found, 1, looks, LEAST_SHIFT)
 
 
 def _any(grouping: Grouping, references: Counts, windows: Counts) -> tuple[Reals, Reals]:
