@@ -207,9 +207,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     """Everything, as the document that ``--json`` prints."""
     recording = record(options.jobs) if options.clips else None
     fps = clips.FPS if options.clips else options.fps
-    device = Device(
-        options.rho, fps, options.knob, options.cameras, options.together, recording
-    )
+    device = Device(options.rho, fps, options.knob, options.cameras, options.together, recording)
     root = np.random.SeedSequence(options.seed)
     ours, plain, changed = (
         root.spawn(number) for number in (options.device_months,) * 2 + (options.trials,)

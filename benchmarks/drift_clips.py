@@ -1,4 +1,4 @@
-"""The demo's clean clips as months of a camera: real pictures, the real network, real frames' values.
+"""The demo's clean clips as months of a camera: real pictures and the real network.
 
 Ten clips of the running line, 40 s each, go through the input check and the demo's model; what the
 drift would count of each frame is kept. A month is then drawn by the circular block bootstrap
@@ -123,9 +123,7 @@ def _glances(home: Path, number: int) -> list[Glance]:
             continue
         found = detector.detect(frame.picture).detections
         height, width = frame.picture.shape[:2]
-        glances.append(
-            Glance(found, (width, height), verdict.statistics, verdict.ssim, index, 0.0)
-        )
+        glances.append(Glance(found, (width, height), verdict.statistics, verdict.ssim, index, 0.0))
     return glances
 
 

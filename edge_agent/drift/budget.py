@@ -45,7 +45,8 @@ def levels(seats: Mapping[str, Seat], knob: float) -> dict[str, float]:
     judged = [one for one in seats.values() if one.chance is not None]
     able = sorted(one.chance for one in judged if one.chance is not None and not one.raised)
     rank = max(
-        (rank for rank, chance in enumerate(able, 1) if chance <= knob * rank / len(able)), default=1
+        (rank for rank, chance in enumerate(able, 1) if chance <= knob * rank / len(able)),
+        default=1,
     )
     even, shared = knob / max(1, len(judged)), knob * rank / max(1, len(able))
     return {name: even if one.raised else shared for name, one in seats.items()}

@@ -44,7 +44,8 @@ def likelihood_ratio(
     part that chance gives.
 
     Args:
-        first, second: (..., k) counts.
+        first: (..., k) counts.
+        second: the same shape.
         freedom: (...) degrees, where some of the k bins are only there to fill the array.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
@@ -76,7 +77,8 @@ def trends(first: Counts, second: Counts, starts: npt.NDArray[np.intp]) -> Measu
     """`trend` of several features whose bins lie one behind the other.
 
     Args:
-        first, second: (..., size) counts.
+        first: (..., size) counts.
+        second: the same shape.
         starts: (features,) first bin of each.
 
     Returns:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_agent.drift import cusum
 from edge_agent.drift.baseline import Baseline, Ints
@@ -256,7 +255,7 @@ def slow(sums: Reals, runs: Reals, baseline: Baseline) -> tuple[Reals, Reals, Re
 
 
 def standardised(layout: Layout, reference: Counts, block: Counts) -> Reals:
-    """How many of its standard deviations a block's mean ranks are off the baseline's; 0 if unknown.
+    """Standard deviations that a block's mean ranks are off the baseline's; 0 if unknown.
 
     Args:
         layout: of the counts.

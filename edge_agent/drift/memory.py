@@ -154,7 +154,9 @@ class Memory:
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}; see who may read it") from None
         except (ValueError, RecursionError) as error:
-            raise StorageError(f"{path}: not JSON ({error}); what is usual is learnt anew") from None
+            raise StorageError(
+                f"{path}: not JSON ({error}); what is usual is learnt anew"
+            ) from None
         if fields.integer("schema_version") != SCHEMA_VERSION:
             fields.fault("schema_version", f"only {SCHEMA_VERSION} is known here")
         if fields.text("release") != self.release.digest:

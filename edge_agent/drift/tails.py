@@ -1,9 +1,9 @@
 """Tails of the chi-square and normal distributions, far out, without SciPy.
 
-Devices have no SciPy, and a false-alarm budget of one a month needs tails of 1e-9. For whole degrees
-of freedom the tail is a finite sum of positive terms, so nothing cancels (Abramowitz and Stegun,
-1964, 26.4.4 and 26.4.5), and many are computed at once. Relative error against SciPy below 1e-9
-(tested).
+Devices have no SciPy, and a false-alarm budget of one a month needs tails of 1e-9. For whole
+degrees of freedom the tail is a finite sum of positive terms, so nothing cancels (Abramowitz and
+Stegun, 1964, 26.4.4 and 26.4.5), and many are computed at once. Relative error against SciPy below
+1e-9 (tested).
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _log_gamma(terms: int) -> Reals:
     """(2, terms): ln Gamma(i + 1) and ln Gamma(i + 3/2)."""
     steps = np.arange(1.0, terms)
     rows = [
-        np.concatenate(([math.lgamma(1 + half)], math.lgamma(1 + half) + np.cumsum(np.log(steps + half))))
+        np.concatenate(
+            ([math.lgamma(1 + half)], math.lgamma(1 + half) + np.cumsum(np.log(steps + half)))
+        )
         for half in (0.0, 0.5)
     ]
     return np.stack(rows)

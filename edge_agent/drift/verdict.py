@@ -15,7 +15,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.drift.contrast import Counts, Measured, Reals, largest_share, likelihood_ratio, trends
+from edge_agent.drift.contrast import (
+    Counts,
+    Measured,
+    Reals,
+    largest_share,
+    likelihood_ratio,
+    trends,
+)
 from edge_agent.drift.grouping import BLOCK, Grouping
 from edge_agent.drift.layout import Layout
 from edge_agent.drift.scan import SCALES, price

@@ -26,8 +26,8 @@ def drift_watch(
 ) -> DriftWatch:
     """Watch each camera of a model.
 
-    Models share the device's false alarms by their numbers of cameras; what the cameras of one model
-    do with their part is up to `budget.levels`.
+    Models share the device's false alarms by their numbers of cameras; what the cameras of one
+    model do with their part is up to `budget.levels`.
     """
     settings, classes = config.drift, len(manifest.classes)
     layout = Layout(classes)

@@ -16,8 +16,8 @@ from edge_agent.config.gate import CHECKS
 from edge_agent.config.monitors import Drift
 from edge_agent.drift.camera import CameraWatch
 from edge_agent.drift.layout import Layout
-from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.memory import Memory, Release
+from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.watch import DriftWatch
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message

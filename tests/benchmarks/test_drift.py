@@ -30,6 +30,19 @@ def test_the_document(capsys):
     assert capsys.readouterr().out.startswith("alarms per device-month: ")
 
 
+def test_cameras_share_the_knob(capsys):
+    """Two cameras that change together; theory pays for the second one, too."""
+    asked = ["--device-months", "1", "--trials", "1", "--plain-hours", "0.1", "--jobs", "1"]
+    assert main([*asked, "--cameras", "2", "--together", "--json", "--rho", "0.997"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["cameras"] == 2 and document["together"] is True
+    assert set(document["power"]) == set(CHANGES)
+    one, two = (Device(0.99, 10.0, 1.0, cameras=number) for number in (1, 2))
+    change = CHANGES["class_share_0.2_by_20_percent"]
+    assert theory(two, change, knowing=False) > theory(one, change, knowing=False)
+    assert theory(two, change, knowing=True) == theory(one, change, knowing=True)
+
+
 def test_features_have_the_distribution_that_they_should():
     """200,000 independent frames: each bin's share, changed or not."""
     for change in (Change(), *CHANGES.values()):

@@ -172,7 +172,10 @@ def test_the_chance_of_a_camera_is_where_the_discoveries_begin():
     for _ in range(200):
         rates, weights = rng.random(6) ** 4, rng.random(6)
         weights[0] = 0.0
-        findings = [Finding(str(i), r, weight=w) for i, (r, w) in enumerate(zip(rates, weights, strict=True))]
+        findings = [
+            Finding(str(i), r, weight=w)
+            for i, (r, w) in enumerate(zip(rates, weights, strict=True))
+        ]
         chance = float(chance_of(rates, weights))
         assert discoveries(findings, min(1.0, chance * 1.0001)) or chance == 1.0
         assert not discoveries(findings, chance * 0.9999)

@@ -68,6 +68,7 @@ def test_histories_of_long_gone_releases_are_removed(tmp_path):
 
 
 HOUR = {"hour": 3, "frames": 1}
+TIMES = {"seconds": 1, "ended": 1}
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,8 @@ def test_a_damaged_history_is_named(tmp_path, change, words):
         ({"after_blocks": -1}, "after_blocks"),
         ({"variant": "int8"}, "and fp32 runs"),
         ({"block": 3}, "block"),
-        ({"block": {"seconds": 1, "ended": 1, "hours": [HOUR | {"frames": 100, "counts": []}]}}, "fewer than 100"),
-        ({"block": {"seconds": -1, "ended": 1, "hours": []}}, "seconds"),
+        ({"block": TIMES | {"hours": [HOUR | {"frames": 100}]}}, "fewer than 100"),
+        ({"block": TIMES | {"seconds": -1, "hours": []}}, "seconds"),
     ],
 )  # fmt: skip
 def test_a_damaged_block_is_named(tmp_path, change, words):

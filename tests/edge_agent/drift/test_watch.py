@@ -65,7 +65,9 @@ def test_nothing_counts_until_the_spacing_is_learnt(tmp_path):
     assert 6.0 <= camera.spacing.seconds < 40.0
     run(watch, 100, rng)
     assert camera.history.blocks == 0 < camera.progress[0]
-    assert watch_of(tmp_path, spacing_s=None).cameras["top"].spacing.seconds == camera.spacing.seconds
+    assert (
+        watch_of(tmp_path, spacing_s=None).cameras["top"].spacing.seconds == camera.spacing.seconds
+    )
 
 
 def test_values_of_a_frame():
@@ -86,7 +88,7 @@ def test_values_of_a_frame():
 
 
 def test_cameras_share_what_they_may_say(tmp_path):
-    """Scores fall on one of two; the other one, which still learns, takes nothing from its budget."""
+    """Scores fall on one of two; the other one still learns and needs no budget."""
     watch = watch_of(tmp_path, cameras=("top", "side"))
     rng = np.random.default_rng(8)
     run(watch, 2600, rng)
