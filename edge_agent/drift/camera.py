@@ -131,6 +131,7 @@ class CameraWatch:
         if (block := self._gathering.full()) is not None:
             self._full.append(block)
             self._began = now
+            self._kept = (0, self._kept[1])
         return True
 
     def take(self) -> list[Block]:

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.drift import CHANGES, Device, main, theory
+from benchmarks.drift_cost import main as cost
 from benchmarks.drift_streams import CLASSES, Change, Stream, distributions
 from edge_agent.drift.layout import Layout
 
@@ -88,3 +89,12 @@ def test_nonsense_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--rho", "1.0"])
     assert "rho should be in [0, 1)" in capsys.readouterr().err
+
+
+def test_the_cost_of_a_block(capsys, tmp_path):
+    """All four steps, each with its percentiles; nothing is left behind."""
+    assert cost(["--folder", str(tmp_path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"verdict_ms", "message_ms", "history_file_ms", "block_file_ms"}
+    assert all(0 < one["p50"] <= one["p95"] for one in document.values())
+    assert not list(tmp_path.iterdir())

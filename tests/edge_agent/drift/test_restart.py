@@ -13,7 +13,7 @@ import pytest
 from edge_agent.drift.camera import KEEP_S
 from edge_agent.drift.grouping import BLOCK
 from tests.edge_agent.drift.killed import shown
-from tests.edge_agent.drift.watched import run, watch_of
+from tests.edge_agent.drift.watched import glance, run, watch_of
 
 ROOT = Path(__file__).resolve().parents[3]
 END = 3400
@@ -65,7 +65,16 @@ def test_the_filling_block_is_written_once_a_minute_and_at_the_end(tmp_path):
     watch.keep(at_once=True)
     assert json.loads(kept.read_text())["block"]["hours"][0]["frames"] == 37
     again = watch_of(tmp_path)
-    assert again.cameras["top"].progress == (1037, 2000)
+    camera = again.cameras["top"]
+    assert camera.progress == (1037, 2000)
+    for seq in range(101):  # as many frames as before, of the next block
+        again._clock.now += 1.0
+        again.look("top", glance(seq, np.random.default_rng(seq)))
+    again.settle()
+    again.keep(at_once=True)
+    document = json.loads(kept.read_text())
+    assert document["after_blocks"] == 11
+    assert document["block"]["hours"][0]["frames"] == camera.waiting == 37
 
 
 def test_no_frame_counts_right_after_a_restart(tmp_path):
