@@ -9,6 +9,7 @@ Stegun, 1964, 26.4.4 and 26.4.5), and many are computed at once. Relative error 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,7 @@ def chi2_tail(x: npt.ArrayLike, freedom: npt.ArrayLike) -> Reals:
     return result
 
 
+@lru_cache(4)
 def _log_gamma(terms: int) -> Reals:
     """(2, terms): ln Gamma(i + 1) and ln Gamma(i + 3/2)."""
     steps = np.arange(1.0, terms)
