@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal, stats
 
+from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.layout import BOX_FEATURES, Layout, edges_of
-from edge_agent.drift.verdict import BLOCK
 from edge_agent.monitors.histogram import CLASS_FEATURE
 
 CLASSES = (0.4, 0.3, 0.2, 0.1)

@@ -67,6 +67,9 @@ class Layout:
         self.features = tuple(made)
         self.size = at
         self.ordered = tuple(feature for feature in made if feature.ordered)
+        self.classes_feature = next(feature for feature in made if not feature.ordered)
+        self.place_of_classes = self.classes_feature.place
+        self.starts = np.array([feature.place.start for feature in made], np.intp)
         self._start = {feature.name: feature.place.start for feature in made}
 
     def indices(self, values: Mapping[str, float]) -> list[int]:

@@ -16,7 +16,7 @@ from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Letterbox
-from edge_agent.drift.watch import Glance
+from edge_agent.drift.camera import Glance
 from edge_agent.gate import Hysteresis, Verdict
 from edge_agent.loop.lane import Canvases, Job
 from edge_agent.loop.loaded import Holder, Loaded

@@ -81,6 +81,8 @@ class Loaded:
 
     def save(self, *, end: bool) -> None:
         """Have kept what must outlive it: after a window now and then, and at its end."""
+        if end:
+            self.drift.keep(at_once=True)
         if self.slice_memory is not None and end:
             self.slice_memory.save()
         elif self.slice_memory is not None:

@@ -15,10 +15,11 @@ from edge_agent.captures.counts import Counts
 from edge_agent.clerk import Stalls
 from edge_agent.config.gate import CHECKS
 from edge_agent.config.monitors import Drift
-from edge_agent.drift.history import Rules
+from edge_agent.drift.camera import CameraWatch
 from edge_agent.drift.layout import Layout
+from edge_agent.drift.memory import Memory, Release
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
-from edge_agent.drift.watch import CameraWatch, DriftWatch
+from edge_agent.drift.watch import DriftWatch
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message
 from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
@@ -91,8 +92,9 @@ def _output() -> Message:
     skew = SkewMonitor(None, Drift(1.0, None, 24.0, psi_max=0.25, profile_frames=300))
     every = dict.fromkeys(OUTPUT_FEATURES, 0.0)
     skew.verdict = SkewVerdict(every, every, frames=1)
-    camera = CameraWatch("", Layout(1), Rules(1.0, 0.0), None, Path("/proc/none"))
-    watch = DriftWatch({"": camera}, skew, classes=1, confidence=0.25)
+    memory = Memory(Path("/proc/none"), Release("", ""), Layout(1))
+    camera = CameraWatch("", memory, 0.0, None)
+    watch = DriftWatch({"": camera}, skew, knob=1.0, classes=1, confidence=0.25)
     said = judgement(selftest=True, provider_ok=True, drifted=False, withheld=False)
     return output_message("", ("",), report, watch, said)
 

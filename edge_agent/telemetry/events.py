@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.skew import SkewVerdict
-from edge_agent.drift.verdict import BLOCK
 from edge_agent.drift.watch import Judged
 from edge_agent.errors import StorageError
 from edge_agent.loop.follow import Change

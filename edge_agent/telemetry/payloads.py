@@ -287,7 +287,7 @@ def drift_message(model: str, judged: Judged) -> Message:
         "raised": int(bool(judged.after.raised)),
     }
     for feature, one in zip(history.layout.features, judged.verdict.findings, strict=True):
-        window, _ = history.window(min(one.blocks, len(history.ring)) or SCALES[0])
+        window = history.window(min(one.blocks, len(history.ring)) or SCALES[0])
         measured = distances(feature, history.baseline, window)
         values |= {f"{name}_{feature.name}": value for name, value in measured.items()}
         values |= {f"chance_{feature.name}": one.rate, f"effect_{feature.name}": one.effect}

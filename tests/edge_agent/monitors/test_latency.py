@@ -18,7 +18,7 @@ from edge_agent.telemetry.payloads import classes_message, output_message, syste
 
 NOTHING = np.zeros((0, 6), np.float32)
 SKEW = SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300))
-DRIFT = DriftWatch({}, SKEW, classes=2, confidence=0.25)
+DRIFT = DriftWatch({}, SKEW, knob=1.0, classes=2, confidence=0.25)
 STAGES = ("capture", "gate", "preprocess", "infer", "postprocess", "end_to_end")
 
 

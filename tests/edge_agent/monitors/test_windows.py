@@ -26,7 +26,7 @@ from edge_agent.telemetry.payloads import (
 
 CLASSES = ("scratch", "broken edge")
 UNWATCHED = DriftWatch(
-    {}, SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300)), classes=2, confidence=0.25
+    {}, SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300)), knob=1.0, classes=2, confidence=0.25
 )
 GOOD = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0), "SSIM 0.90")
 DIRTY = Verdict(False, 0.4, Statistics(0.7, 0.05, 1.0), "SSIM 0.40 is below 0.60")
