@@ -15,7 +15,7 @@ import onnxruntime
 
 from benchmarks.line import baseline, full_hd, pictures
 from benchmarks.rows import Row, interleaved
-from edge_agent.backends.base import Tensor
+from edge_agent.backends.base import Outputs, Tensor
 from edge_agent.bundle import Bundle
 from edge_agent.config import Config, parse
 from edge_agent.detection.detector import Detector
@@ -66,14 +66,19 @@ class Replay:
     provider = wanted_provider = "replay"
     fallback_reason = ""
     max_batch = 1
+    embeds = False
 
     def __init__(self, raw: Tensor) -> None:
         self._raw = raw
         self.input_shape: tuple[int, ...] = ()
         self.output_shape = raw.shape
 
-    def run(self, tensor: Tensor) -> Tensor:
+    def outputs(self, tensor: Tensor) -> Outputs:
         """The recorded output."""
+        return Outputs(self._raw)
+
+    def run(self, tensor: Tensor) -> Tensor:
+        """The same."""
         return self._raw
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import looks_at
 from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
+from builder.embedding import check_wanted, count, described, project
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.finite import nonfinite_weights
@@ -36,6 +37,7 @@ from builder.look import Look
 from builder.manifest import document, draft
 from builder.options import GOLDEN_FRAMES, TOLERANCES, BuildOptions
 from builder.paths import (
+    EMBEDDING_PATH,
     GOLDEN_PATH,
     MODEL_PATH,
     PROFILE_PATH,
@@ -54,6 +56,7 @@ from edge_agent.detection.golden import Golden, GoldenFrame, compare
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
+from edge_agent.monitors.embedding import Projection
 from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.profile import Profile
 
@@ -116,10 +119,12 @@ class _Build:
         self.checkpoint: Checkpoint = _read(version.checkpoint)
         if options.exporter == "ultralytics":
             self.checkpoint = exportable(self.checkpoint)
+        check_wanted(options, self.checkpoint)
         self.manifest: Manifest = draft(self.checkpoint, version, options)
         self.limits = read_limits(options.limits)
         self.nonfinite = False
         self.opset = 0
+        self.projection: Projection | None = None
 
     def run(self) -> tuple[Parity | None, list[Choice], Outcome]:
         """Every step after the reading, in order."""
@@ -131,6 +136,7 @@ class _Build:
         labels = self._labels(pictures)
         seen = Look(self.manifest.decode.floor if labels is None else coco.FLOOR)
         sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference), seen)
+        self._write_projection(seen, histograms)
         self._write_profile(sightings, histograms)
         choices = choose_frames(sightings, self.manifest.classes, GOLDEN_FRAMES)
         shots = [runner.shot(pictures.one(choice.name)) for choice in choices]
@@ -162,6 +168,7 @@ class _Build:
     def _draw(self) -> None:
         spec = self.manifest.input
         model = self._graph(height=spec.height, width=spec.width)
+        self.manifest = described(self.manifest, model)
         self.opset = int(model.opset_import[0].version)
         if bad := nonfinite_weights(model):
             self.nonfinite = True
@@ -186,7 +193,13 @@ class _Build:
             return self.checkpoint.graph(height=height, width=width, batch=batch)
         if self.options.exporter == "ultralytics":
             return export_onnx(self.checkpoint, height=height, width=width, batch=batch)
-        return write_onnx(self.checkpoint, height=height, width=width, batch=batch)
+        return write_onnx(
+            self.checkpoint,
+            height=height,
+            width=width,
+            batch=batch,
+            embedding=self.options.embedding,
+        )
 
     def _reference(self) -> Image | None:
         path = self.options.reference_image
@@ -204,6 +217,15 @@ class _Build:
             "no --reference-data: golden frames are synthetic and there is no reference profile"
         )
         return Synthetic()
+
+    def _write_projection(self, seen: Look, histograms: Histograms) -> None:
+        """What devices see of an embedding, by the reference pictures' own; counted with them."""
+        if self.manifest.embedding is None:
+            return
+        self.projection = project(seen.embeddings)
+        count(self.projection, seen.embeddings, histograms)
+        pack.put(self.root, EMBEDDING_PATH, self.projection.to_bytes())
+        self.tell.say(f"embedding: {self.manifest.embedding.channels} channels")
 
     def _write_profile(self, sightings: Sequence[Sighting], histograms: Histograms) -> None:
         data = self.options.reference_data
@@ -314,6 +336,7 @@ class _Build:
             seen=seen,
             histograms=histograms,
             labels=labels,
+            projection=self.projection,
             tell=self.tell,
         )
         return make_variants(

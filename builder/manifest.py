@@ -61,6 +61,7 @@ def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) 
         golden=GoldenSpec(GOLDEN_PATH, "fp32-graph", 0, TOLERANCES),
         profile=None,
         reference_image=None,
+        embedding=None,
         files=(),
         source={},
         license=checkpoint.licence or "",
@@ -131,6 +132,7 @@ def document(
         },
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
+        **({"embedding": asdict(manifest.embedding)} if manifest.embedding else {}),
         "source": source_table(checkpoint, version, data)
         | ({"nonfinite_weights": True} if nonfinite else {})
         | ({"exporter": exporter} if exporter != "own" else {}),

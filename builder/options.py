@@ -42,6 +42,7 @@ class BuildOptions:
         saliency: measure what the model looks at; implied by ``previous``.
         previous: bundle of the version before, to compare that with.
         engine: what to compile beside the bundle, None for nothing.
+        embedding: whether the graphs also give what devices compare pictures by.
     """
 
     size: tuple[int, int] | None = None
@@ -60,6 +61,7 @@ class BuildOptions:
     saliency: bool = False
     previous: Path | None = None
     engine: EngineOptions | None = None
+    embedding: bool = False
 
 
 def preprocessing(height: int, width: int) -> InputSpec:

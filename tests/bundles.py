@@ -33,7 +33,7 @@ from edge_agent.detection.detector import Detector
 from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.gate import Gate
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 from edge_agent.monitors.profile import Profile
 
 CLASSES = ("red", "green", "blue")
@@ -162,7 +162,7 @@ def make_profile(bundle: Bundle, frames: int = _PROFILE_FRAMES) -> Profile:
     for number in range(1000, 1000 + frames):
         picture = frame(number)
         verdict = gate.check(picture)
-        observe_input(histograms, verdict.statistics, verdict.ssim)
+        observe_input(histograms, picture_values(verdict.statistics, verdict.ssim))
         observe_output(
             histograms,
             detector.detect(picture).detections,

@@ -12,7 +12,7 @@ from edge_agent.atomic import make_dirs, write_atomic
 from edge_agent.checked import Fields
 from edge_agent.drift.baseline import Baseline, Ints
 from edge_agent.drift.history import RING, Block, History
-from edge_agent.drift.layout import FEATURES, HOURS, Layout
+from edge_agent.drift.layout import HOURS, Layout
 from edge_agent.drift.verdict import Standing
 from edge_agent.errors import StorageError, storage_errors
 
@@ -64,7 +64,7 @@ def document_of(history: History, spacing_s: float | None) -> dict[str, Any]:
     hours = np.flatnonzero(baseline.frames).tolist()
     return {
         "schema_version": SCHEMA_VERSION,
-        "features": list(FEATURES),
+        "features": list(history.layout.names),
         "classes": history.layout.classes,
         "spacing_s": spacing_s,
         "learnt_s": history.learnt_s,
@@ -94,7 +94,7 @@ def parse(fields: Fields, layout: Layout) -> tuple[History, float | None]:
     """A history for this layout; faults are noted in ``fields``."""
     if fields.integer("schema_version") != SCHEMA_VERSION:
         fields.fault("schema_version", f"only {SCHEMA_VERSION} is known here; update Outpost")
-    if fields.texts("features") != FEATURES:
+    if fields.texts("features") != layout.names:
         fields.fault("features", "are not those of this version")
     if fields.integer("classes") != layout.classes:
         fields.fault("classes", f"are not the model's {layout.classes}")
@@ -116,7 +116,7 @@ def parse(fields: Fields, layout: Layout) -> tuple[History, float | None]:
             frozenset(fields.texts("raised", ())), fields.integer("calm", 0, least=0)
         ),
     )
-    if not history.standing.raised <= set(FEATURES):
+    if not history.standing.raised <= set(layout.names):
         fields.fault("raised", "names what is no feature")
     fields.close()
     return history, spacing_s

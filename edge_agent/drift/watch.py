@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,14 @@ from edge_agent.detection.decode import Floats
 from edge_agent.drift import memory
 from edge_agent.drift.baseline import Ints
 from edge_agent.drift.history import FIRST_SAMPLES, Block, History, Rules
-from edge_agent.drift.layout import Layout, values_of
+from edge_agent.drift.layout import Layout, only_outputs, values_of
 from edge_agent.drift.sampling import Spacing
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.verdict import BLOCK, LEAST_SAMPLES, Standing, Verdict
 from edge_agent.errors import StorageError
 from edge_agent.gate.statistics import Statistics
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 
 log = logging.getLogger(__name__)
 _PACE_OF = ("luminance", "contrast", "detections_per_frame", "score")
@@ -45,6 +45,7 @@ class Glance:
         ssim: likeness to the reference, None without one.
         seq: number of the frame.
         at: wall-clock seconds at which it was captured.
+        embedded: features of its embedding; empty without one.
     """
 
     detections: Floats
@@ -53,6 +54,7 @@ class Glance:
     ssim: float | None
     seq: int
     at: float
+    embedded: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class CameraWatch:
             statistics=frame.statistics,
             ssim=frame.ssim,
             seq=frame.seq,
+            embedded=frame.embedded,
         )
         self._counts[hour][self._layout.indices(values)] += 1
         self._frames[hour] += 1
@@ -191,7 +194,8 @@ class DriftWatch:
 
     Args:
         cameras: id -> watch.
-        skew: against the bundle's profile.
+        skew: of all cameras together against the bundle's profile.
+        own: the same of each camera by itself; told, and no alarm.
         classes: of the model.
         confidence: the manifest's, by which the profile was counted.
         clock: monotonic seconds.
@@ -204,15 +208,22 @@ class DriftWatch:
         *,
         classes: int,
         confidence: float,
+        own: Mapping[str, SkewMonitor] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cameras = dict(cameras)
         self.skew = skew
+        self.own = dict(own or {})
         self._classes = classes
         self._confidence = confidence
         self._clock = clock
         self._lock = threading.Lock()
-        self._counted = Histograms(classes)
+        self._counted: dict[str, Histograms] = {}
+
+    @property
+    def concept(self) -> bool:
+        """Whether a camera's outputs left their past while nothing of its pictures did."""
+        return any(only_outputs(one.history.standing.raised) for one in self.cameras.values())
 
     @property
     def raised(self) -> bool:
@@ -229,6 +240,10 @@ class DriftWatch:
         )
         return (*self.skew.verdict.differs, *own)
 
+    def skews(self) -> dict[str, SkewVerdict]:
+        """Camera -> its last comparison with the profile, empty before the first."""
+        return {name: monitor.verdict for name, monitor in self.own.items()}
+
     def look(self, camera: str, frame: Glance) -> None:
         """A frame that the gate passed, or that had no gate, after the model judged it."""
         watch = self.cameras.get(camera)
@@ -236,9 +251,12 @@ class DriftWatch:
             return
         with self._lock:
             if watch.look(frame, self._confidence, self._clock()):
+                counted = self._counted.setdefault(camera, Histograms(self._classes))
+                observe_input(counted, picture_values(frame.statistics, frame.ssim))
+                observe_input(counted, frame.embedded)
                 width, height = frame.size
                 observe_output(
-                    self._counted,
+                    counted,
                     frame.detections,
                     confidence=self._confidence,
                     width=width,
@@ -249,6 +267,11 @@ class DriftWatch:
         """Judge what was gathered since the last time; a disk that fails is a camera's trouble."""
         with self._lock:
             full = {name: watch.take() for name, watch in self.cameras.items()}
-            counted, self._counted = self._counted, Histograms(self._classes)
+            counted, self._counted = self._counted, {}
         judged = [one for name, blocks in full.items() for one in self.cameras[name].judge(blocks)]
-        return judged, self.skew.update(counted) if counted.frames else None
+        whole = Histograms(self._classes)
+        for name, one in counted.items():
+            whole.merge(one)
+            if name in self.own:
+                self.own[name].update(one)
+        return judged, self.skew.update(whole) if whole.frames else None

@@ -111,7 +111,7 @@ class Student:
         """Measure the next frame."""
         index = self.frames
         measured = self._standard.measure(view)
-        statistics = measure(view.gray)
+        statistics = measure(view.gray, view.colour)
         self._statistics.append(_row(statistics))
         for name, value in measured.values.items():
             series = self._series.setdefault(name, [])

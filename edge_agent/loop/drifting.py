@@ -14,6 +14,7 @@ from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import CameraWatch, DriftWatch
 from edge_agent.errors import SourceError
 from edge_agent.gate import Baseline
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES
 from edge_agent.monitors.profile import Profile
 
 
@@ -26,7 +27,7 @@ def drift_watch(
 ) -> DriftWatch:
     """Watch each camera of a model; they share the device's budget of false alarms."""
     settings, classes = config.drift, len(manifest.classes)
-    layout = Layout(classes)
+    layout = Layout(classes, embedding=manifest.embedding is not None)
     rules = Rules(
         settings.false_alarms_per_month / max(1, len(config.cameras)),
         settings.baseline_hours * 3600.0,
@@ -44,6 +45,10 @@ def drift_watch(
         SkewMonitor(profile, settings),
         classes=classes,
         confidence=manifest.decode.confidence,
+        own={
+            name: SkewMonitor(profile, settings, (*OUTPUT_FEATURES, *INPUT_FEATURES))
+            for name in cameras
+        },
         clock=clock,
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge_agent.bundle import Bundle
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
-from edge_agent.detection.detector import Detector
+from edge_agent.detection.detector import Detector, Result
 from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
 from edge_agent.drift.watch import DriftWatch
@@ -26,6 +26,8 @@ from edge_agent.gate.measures import Range
 from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import Lane
 from edge_agent.loop.room import free_memory, room_for
+from edge_agent.monitors.embedding import Projection
+from edge_agent.monitors.outliers import Usual
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.slices import SliceHistory
 from edge_agent.monitors.windows import WindowCounter
@@ -42,6 +44,7 @@ class Loaded:
         model: name in the configuration.
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
         limit: score above which detections are reported; of all classes or of each one's own.
+        projection: what makes features of an embedding; None where there is none.
         lane: what brings frames through the detector.
         slices: what it reported per camera and shift.
         users: frames that are inside it now.
@@ -56,6 +59,7 @@ class Loaded:
     drift: DriftWatch
     variant: str
     limit: Limit
+    projection: Projection | None = None
     users: int = 0
     lane: Lane = field(init=False)
     slices: SliceHistory = field(init=False)
@@ -73,6 +77,12 @@ class Loaded:
     def provider_ok(self) -> bool:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
+
+    def embedded(self, result: Result) -> dict[str, float]:
+        """Features of a frame's embedding; empty where the variant or the engine gives none."""
+        if self.projection is None or result.embedding is None:
+            return {}
+        return self.projection.features(result.embedding)
 
     def reported(self, detections: Floats) -> Floats:
         """Those of a frame's detections that are reported; the others are for the monitors."""
@@ -109,6 +119,7 @@ def load_release(
         )
     limit = limit_of(manifest, model.thresholds)
     profile = Profile.of(bundle, model.variant)
+    projection = Projection.of(bundle)
     detector = Detector.load(
         bundle,
         variant=model.variant,
@@ -116,6 +127,12 @@ def load_release(
         fallback=model.fallback,
         threads=model.threads,
     )
+    if manifest.embedding is not None and not detector.embeds:
+        log.info(
+            "%s: %s runs without the embedding; engines are compiled for the raw output alone",
+            root,
+            detector.provider,
+        )
     detector.warm_up()
     return Loaded(
         model=model.name,
@@ -123,10 +140,16 @@ def load_release(
         bundle=bundle,
         detector=detector,
         gates=_gates(config, model, bundle, profile),
-        window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
+        window=WindowCounter(
+            len(manifest.classes),
+            manifest.decode.confidence,
+            limit,
+            Usual(profile.histograms) if profile is not None else None,
+        ),
         drift=drift_watch(config, model, manifest, profile, clock),
         variant=manifest.variant(model.variant).id,
         limit=limit,
+        projection=projection,
     )
 
 

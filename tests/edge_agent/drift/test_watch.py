@@ -45,7 +45,13 @@ def glance(seq, rng, *, shift=0.0):
     rows[:, 2:4] = rows[:, :2] + rng.uniform(5, 50, (number, 2))
     rows[:, 4] = np.sort(rng.beta(6, 2, number) - shift)[::-1]
     rows[:, 5] = rng.integers(0, 2, number)
-    statistics = Statistics(rng.normal(0.5, 0.05), rng.normal(0.2, 0.02), rng.normal(2.5, 0.2))
+    statistics = Statistics(
+        rng.normal(0.5, 0.05),
+        rng.normal(0.2, 0.02),
+        rng.normal(2.5, 0.2),
+        rng.normal(0.02, 0.01),
+        rng.normal(0.1, 0.02),
+    )
     return Glance(rows, (100, 100), statistics, None, seq, NOON)
 
 
@@ -122,7 +128,13 @@ def test_values_of_a_frame():
     rng = np.random.default_rng(4)
     full = replace(glance(1, rng), detections=np.array(
         [[0, 0, 50, 20, 0.9, 1], [0, 0, 10, 10, 0.1, 0]], np.float32))  # fmt: skip
-    common = {"confidence": 0.25, "size": (100, 100), "statistics": None, "ssim": 0.8}
+    common = {
+        "confidence": 0.25,
+        "size": (100, 100),
+        "statistics": None,
+        "ssim": 0.8,
+        "embedded": {},
+    }
     one = values_of(full.detections, seq=7, **common)
     assert one == values_of(full.detections, seq=7, **common)
     assert one["detections_per_frame"] == 1.0 and one["ssim"] == 0.8
