@@ -93,8 +93,11 @@ class Projection:
         directions = fields.rows("directions", width=channels)
         pictures = fields.integer("pictures", least=LEAST_PICTURES)
         for name, row in rows.items():
-            if len(row) != channels or max(map(abs, row), default=0.0) > _LARGEST:
+            if len(row) != channels:
                 fields.fault(name, f"should hold {channels} numbers, as the manifest says")
+        for name, row in (*rows.items(), *(("directions", row) for row in directions)):
+            if max(map(abs, row), default=0.0) > _LARGEST:
+                fields.fault(name, f"holds a number beyond {_LARGEST:g}")
         if min(rows["spread"], default=1.0) <= 0:
             fields.fault("spread", "should be above 0")
         if len(directions) != DIRECTIONS:

@@ -47,18 +47,18 @@ def picture_values(statistics: Statistics | None, ssim: float | None) -> dict[st
     """What is counted of a picture, by feature.
 
     Args:
-        statistics: of the picture; None for a frame that is none, of which nothing is.
+        statistics: of the picture; None where there is no gate, or the frame is none.
         ssim: None where there is no reference.
     """
-    if statistics is None:
-        return {}
-    values = {
-        "luminance": statistics.luminance,
-        "contrast": statistics.contrast,
-        "warmth": statistics.warmth,
-        "chroma": statistics.chroma,
-        "sharpness": statistics.sharpness,
-    }
+    values = {}
+    if statistics is not None:
+        values = {
+            "luminance": statistics.luminance,
+            "contrast": statistics.contrast,
+            "warmth": statistics.warmth,
+            "chroma": statistics.chroma,
+            "sharpness": statistics.sharpness,
+        }
     if ssim is not None:
         values["ssim"] = ssim
     return values
