@@ -39,7 +39,7 @@ def look(image: Image, width: int) -> View:
     rows = _gray_rows(image, width)
     lines = np.ascontiguousarray(rows[::LINE_STEP])
     step = max(1, image.shape[1] // width)
-    colour = np.ascontiguousarray(image[::step, ::step])
+    colour = np.ascontiguousarray(image[:: 2 * step, ::step])  # reading rows is what costs time
     return View(_shrink(rows, image, width), lines, colour, (image.shape[1], image.shape[0]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,38 @@ from edge_agent.monitors.histogram import Counts
 NEAR = 0.05
 """A score this close to its limit is near the threshold."""
 Reals = npt.NDArray[np.float64]
+
+
+class Cut(NamedTuple):
+    """One frame's detections, cut at the score above which they are reported.
+
+    Attributes:
+        near, candidates: detections near that limit, and those from just below it upwards.
+        rows: (n, 6) float32 that are reported.
+        kinds: (n,) their classes.
+        boxes: (classes,) how many of each; None when there are none.
+    """
+
+    near: int
+    candidates: int
+    rows: Floats
+    kinds: npt.NDArray[np.intp]
+    boxes: Counts | None
+
+
+def cut(detections: Floats, limit: Limit, classes: int) -> Cut:
+    """Cut (n, 6) detections, which go down to the decode floor, at a limit."""
+    kinds = detections[:, 5].astype(np.intp)
+    if not len(detections):
+        return Cut(0, 0, detections, kinds, None)
+    beyond = detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
+    candidates = int(np.count_nonzero(beyond >= -NEAR))
+    near = int(np.count_nonzero(abs(beyond) < NEAR))
+    above = beyond > 0
+    if not above.any():
+        return Cut(near, candidates, detections[:0], kinds[:0], None)
+    rows, kinds = detections[above], kinds[above]
+    return Cut(near, candidates, rows, kinds, np.bincount(kinds, minlength=classes))
 
 
 @dataclass
@@ -43,27 +76,15 @@ class BoxSums:
         self.scores = np.zeros(self.classes)
         self.geometry = np.zeros(3)
 
-    def add(self, detections: Floats, limit: Limit, size: tuple[int, int]) -> None:
-        """Count one frame.
-
-        Args:
-            detections: (n, 6) in pixels, down to the decode floor.
-            limit: score above which they are reported.
-            size: width and height of the picture in pixels.
-        """
-        if not len(detections):
+    def add(self, cut: Cut, size: tuple[int, int]) -> None:
+        """Count one frame of a picture with this width and height in pixels."""
+        self.candidates += cut.candidates
+        self.near += cut.near
+        if cut.boxes is None:
             return
-        kinds = detections[:, 5].astype(np.intp)
-        beyond = detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
-        self.candidates += int(np.count_nonzero(beyond >= -NEAR))
-        self.near += int(np.count_nonzero(abs(beyond) < NEAR))
-        above = beyond > 0
-        if not above.any():
-            return
-        rows, kinds = detections[above].astype(np.float64), kinds[above]
-        self.boxes += np.bincount(kinds, minlength=self.classes)
-        self.scores += np.bincount(kinds, rows[:, 4], self.classes)
-        self._measure(rows, size)
+        self.boxes += cut.boxes
+        self.scores += np.bincount(cut.kinds, cut.rows[:, 4], self.classes)
+        self._measure(cut.rows.astype(np.float64), size)
 
     def _measure(self, rows: Reals, size: tuple[int, int]) -> None:
         width, height = size

@@ -17,7 +17,7 @@ import numpy as np
 from edge_agent.detection.decode import Floats, Limit
 from edge_agent.detection.detector import Result
 from edge_agent.gate import Verdict
-from edge_agent.monitors.boxes import NEAR, BoxSums
+from edge_agent.monitors.boxes import BoxSums, Cut, cut
 from edge_agent.monitors.histogram import Counts, Histograms
 from edge_agent.monitors.latency import Stages
 from edge_agent.monitors.observe import observe_input, observe_output, picture_values
@@ -152,30 +152,19 @@ class WindowReport:
             whole.merge(tally.outputs)
         return whole
 
-    def add_result(self, result: Result, limit: Limit) -> Counts | None:
-        """Count what a frame cost and gave.
-
-        Returns:
-            (classes,) boxes that are reported, None when there are none.
-        """
+    def add_result(self, result: Result, found: Cut) -> None:
+        """Count what a frame cost and gave; ``found`` are its detections, cut at the limit."""
         self.inferred += 1
         self.nonfinite += result.nonfinite
         self.latency.add(result.total_ms)
         self.stages.add(result)
-        detections = result.detections
-        if not len(detections):
-            return None
-        self._look(detections)
-        kinds = detections[:, 5].astype(np.intp)
-        beyond = detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
-        self.candidates += int(np.count_nonzero(beyond >= -NEAR))
-        self.near += int(np.count_nonzero(abs(beyond) < NEAR))
-        above = beyond > 0
-        if not above.any():
-            return None
-        reported: Counts = np.bincount(kinds[above], minlength=self.classes)
-        self.reported += reported
-        return reported
+        if not len(result.detections):
+            return
+        self._look(result.detections)
+        self.candidates += found.candidates
+        self.near += found.near
+        if found.boxes is not None:
+            self.reported += found.boxes
 
     def _look(self, detections: Floats) -> None:
         """Count what no sound network gives; scores are sorted, so the first is the largest."""
@@ -249,12 +238,13 @@ class WindowCounter:
             stages.gate.add(gate_ms)
             stages.capture.add(capture_ms)
             stages.end_to_end.add(end_to_end_ms)
-            reported = self._report.add_result(result, self._limit)
+            found = cut(result.detections, self._limit, self._classes)
+            self._report.add_result(result, found)
             tally = self._report.camera(camera)
             values = {} if verdict is None else tally.look(verdict)
             if verdict is None or verdict.passed:
-                tally.outputs.add(reported)
-                tally.boxes.add(result.detections, self._limit, size)
+                tally.outputs.add(found.boxes)
+                tally.boxes.add(found, size)
                 tally.measure(embedded)
                 if self._usual is not None:
                     tally.compare(self._usual.outlier({**values, **embedded}))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_agent.monitors.boxes import BoxSums
+from edge_agent.monitors.boxes import BoxSums, cut
 
 BOXES = np.asarray(
     [
@@ -21,8 +21,8 @@ BOXES = np.asarray(
 def test_means_of_what_is_reported():
     """Area, centre and score of the four above the limit; the flat one has no aspect."""
     sums = BoxSums(2)
-    sums.add(BOXES, 0.25, (100, 50))
-    sums.add(BOXES[:0], 0.25, (100, 50))
+    sums.add(cut(BOXES, 0.25, 2), (100, 50))
+    sums.add(cut(BOXES[:0], 0.25, 2), (100, 50))
     assert sums.boxes.tolist() == [2, 2]
     assert (sums.scores / sums.boxes).tolist() == pytest.approx([0.385, 0.65], abs=1e-6)
     found = sums.means()
@@ -36,12 +36,12 @@ def test_means_of_what_is_reported():
 def test_each_class_may_have_its_own_limit():
     """As the line reports them."""
     sums = BoxSums(2)
-    sums.add(BOXES, np.asarray([0.6, 0.85], np.float32), (100, 50))
+    sums.add(cut(BOXES, np.asarray([0.6, 0.85], np.float32), 2), (100, 50))
     assert sums.boxes.tolist() == [0, 1]
 
 
 def test_nothing_reported_has_no_means():
     """Absent, never zero."""
     sums = BoxSums(2)
-    sums.add(BOXES[5:], 0.25, (100, 50))
+    sums.add(cut(BOXES[5:], 0.25, 2), (100, 50))
     assert sums.means() == {} and sums.boxes.sum() == 0
