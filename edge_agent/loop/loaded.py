@@ -78,6 +78,15 @@ class Loaded:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
 
+    @property
+    def embedding(self) -> str:
+        """``given``, ``left out`` with the reason, or "" for a bundle that has none."""
+        if self.projection is None:
+            return ""
+        provider = self.detector.provider
+        left_out = f"left out: engines of {provider} are compiled for the raw output alone"
+        return "given" if self.detector.embeds else left_out
+
     def embedded(self, result: Result) -> dict[str, float]:
         """Features of a frame's embedding; empty where the variant or the engine gives none."""
         if self.projection is None or result.embedding is None:
@@ -127,12 +136,6 @@ def load_release(
         fallback=model.fallback,
         threads=model.threads,
     )
-    if manifest.embedding is not None and not detector.embeds:
-        log.info(
-            "%s: %s runs without the embedding; engines are compiled for the raw output alone",
-            root,
-            detector.provider,
-        )
     detector.warm_up()
     return Loaded(
         model=model.name,
