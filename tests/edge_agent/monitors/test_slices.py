@@ -15,6 +15,7 @@ from edge_agent.monitors.slices import (
     SliceHistory,
     largest_difference,
     shift_of,
+    time_of,
 )
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import slice_messages
@@ -103,6 +104,13 @@ def test_equal_slices_are_seldom_sure_to_differ():
 def test_shifts(hour, shift):
     """Eight hours each, from 6, 14 and 22."""
     assert shift_of(hour) == shift
+
+
+def test_parts_of_the_day():
+    """Four hours each, from midnight."""
+    assert [time_of(hour) for hour in (0, 3, 4, 12, 23)] == [
+        "00-04", "00-04", "04-08", "12-16", "20-24",
+    ]  # fmt: skip
 
 
 def test_it_is_told_once_an_hour_over_the_last_day():
