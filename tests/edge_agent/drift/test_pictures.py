@@ -1,4 +1,4 @@
-"""What of drift comes from pictures: colour, embedding, the skew of each camera; and what it says."""
+"""What of drift comes from pictures: colour, embedding, and the skew of each camera."""
 
 from __future__ import annotations
 
