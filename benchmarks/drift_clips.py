@@ -135,6 +135,7 @@ def _bins(clip: list[Glance], layout: Layout, confidence: float) -> Bins:
             statistics=frame.statistics,
             ssim=frame.ssim,
             seq=frame.seq,
+            embedded=frame.embedded,
         )
         known = {name: value for name, value in values.items() if value == value}
         row[: len(known)] = layout.indices(known)

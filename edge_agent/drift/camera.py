@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from edge_agent.clerk import AtOnce, Disk
@@ -41,6 +41,7 @@ class Glance:
         ssim: likeness to the reference, None without one.
         seq: number of the frame.
         at: wall-clock seconds at which it was captured.
+        embedded: features of its embedding; empty without one.
     """
 
     detections: Floats
@@ -49,6 +50,7 @@ class Glance:
     ssim: float | None
     seq: int
     at: float
+    embedded: Mapping[str, float] = field(default_factory=dict)
 
 
 class CameraWatch:
@@ -134,6 +136,7 @@ class CameraWatch:
             statistics=frame.statistics,
             ssim=frame.ssim,
             seq=frame.seq,
+            embedded=frame.embedded,
         )
         hour = time.localtime(frame.at).tm_hour
         self._gathering.add(values, hour, seconds=now - self._began, at=frame.at)

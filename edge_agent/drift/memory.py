@@ -22,7 +22,7 @@ from edge_agent.drift.baseline import Baseline, Ints
 from edge_agent.drift.gathering import Gathering
 from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.history import RING, Block, History
-from edge_agent.drift.layout import FEATURES, HOURS, Layout
+from edge_agent.drift.layout import HOURS, Layout
 from edge_agent.drift.verdict import Standing
 from edge_agent.errors import StorageError, storage_errors
 
@@ -141,7 +141,7 @@ class Memory:
             "schema_version": SCHEMA_VERSION,
             "release": self.release.digest,
             "variant": self.release.variant,
-            "features": list(FEATURES),
+            "features": list(self.layout.names),
             "classes": self.layout.classes,
         }
         text = json.dumps({**head, **document}, sort_keys=True, separators=(",", ":"))
@@ -173,7 +173,7 @@ class Memory:
             fields.fault("release", f"is not {self.release.digest[:12]}…, which runs")
         if (variant := fields.text("variant")) != self.release.variant:
             fields.fault("variant", f"is {variant}, and {self.release.variant} runs")
-        if fields.texts("features") != FEATURES:
+        if fields.texts("features") != self.layout.names:
             fields.fault("features", "are not those of this version")
         if fields.integer("classes") != self.layout.classes:
             fields.fault("classes", f"are not the model's {self.layout.classes}")
@@ -244,7 +244,7 @@ def _history(fields: Fields, layout: Layout) -> tuple[History, float | None]:
             frozenset(fields.texts("raised", ())), fields.integer("calm", 0, least=0)
         ),
     )
-    if not history.standing.raised <= set(FEATURES):
+    if not history.standing.raised <= set(layout.names):
         fields.fault("raised", "names what is no feature")
     fields.close()
     return history, spacing_s

@@ -21,11 +21,13 @@ def merge(first: History, second: History) -> History:
     What either has frozen stays frozen. An alarm that stands for one stands for both.
 
     Raises:
-        ValueError: they are not of the same classes.
+        ValueError: they are not of the same classes, or one has an embedding.
     """
     layout, pair = first.layout, (first, second)
     if layout.classes != second.layout.classes:
         raise ValueError(f"{layout.classes} classes and {second.layout.classes} do not merge")
+    if layout.names != second.layout.names:
+        raise ValueError("one with the features of an embedding and one without do not merge")
     baseline, learnt_s = Baseline.empty(layout), first.learnt_s + second.learnt_s
     for one in pair:
         baseline.add(one.baseline.counts, one.baseline.frames)

@@ -42,7 +42,7 @@ SHAPE = {True: 1.0 - SHIFT - CUSUM, False: 1.0 - SHARE}
 _IMPORTANCE = {"detections_per_frame": 1.6, "score": 1.6, "box_area": 1.6, CLASS_FEATURE: 2.6}
 _IMPORTANCE |= {"box_aspect": 0.8, "box_x": 0.5, "box_y": 0.5}
 LEAST_IMPORTANCE = 0.45
-"""Of statistics of the picture, which the input check watches, too. The mean of all is 1."""
+"""Of statistics of the picture, which the input check watches, too, and of its embedding."""
 
 
 def weights_of(layout: Layout, known: npt.NDArray[np.bool_]) -> Reals:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from edge_agent.drift.budget import levels
 from edge_agent.drift.camera import CameraWatch, Glance
 from edge_agent.drift.history import Block, History
+from edge_agent.drift.layout import only_outputs
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.verdict import Standing, Verdict
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class DriftWatch:
 
     Args:
         cameras: id -> watch.
-        skew: against the bundle's profile.
+        skew: of all cameras together against the bundle's profile.
+        own: the same of each camera by itself; told, and no alarm.
         knob: false alarms per month that these cameras share.
         classes: of the model.
         confidence: the manifest's, by which the profile was counted.
@@ -58,16 +60,23 @@ class DriftWatch:
         knob: float,
         classes: int,
         confidence: float,
+        own: Mapping[str, SkewMonitor] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cameras = dict(cameras)
         self.skew = skew
         self._knob = knob
+        self.own = dict(own or {})
         self._classes = classes
         self._confidence = confidence
         self._clock = clock
         self._lock = threading.Lock()
-        self._counted = Histograms(classes)
+        self._counted: dict[str, Histograms] = {}
+
+    @property
+    def concept(self) -> bool:
+        """Whether a camera's outputs left their past while nothing of its pictures did."""
+        return any(only_outputs(one.history.standing.raised) for one in self.cameras.values())
 
     @property
     def raised(self) -> bool:
@@ -84,6 +93,10 @@ class DriftWatch:
         )
         return (*self.skew.verdict.differs, *own)
 
+    def skews(self) -> dict[str, SkewVerdict]:
+        """Camera -> its last comparison with the profile, empty before the first."""
+        return {name: monitor.verdict for name, monitor in self.own.items()}
+
     def look(self, camera: str, frame: Glance) -> None:
         """A frame that the gate passed, or that had no gate, after the model judged it."""
         watch = self.cameras.get(camera)
@@ -91,9 +104,12 @@ class DriftWatch:
             return
         with self._lock:
             if watch.look(frame, self._confidence, self._clock()):
+                counted = self._counted.setdefault(camera, Histograms(self._classes))
+                observe_input(counted, picture_values(frame.statistics, frame.ssim))
+                observe_input(counted, frame.embedded)
                 width, height = frame.size
                 observe_output(
-                    self._counted,
+                    counted,
                     frame.detections,
                     confidence=self._confidence,
                     width=width,
@@ -104,10 +120,15 @@ class DriftWatch:
         """Judge what was gathered since the last time; a disk that fails is a camera's trouble."""
         with self._lock:
             full = {name: watch.take() for name, watch in self.cameras.items()}
-            counted, self._counted = self._counted, Histograms(self._classes)
+            counted, self._counted = self._counted, {}
         judged = [one for name, blocks in full.items() for one in self._judge(name, blocks)]
         self.keep()
-        return judged, self.skew.update(counted) if counted.frames else None
+        whole = Histograms(self._classes)
+        for name, one in counted.items():
+            whole.merge(one)
+            if name in self.own:
+                self.own[name].update(one)
+        return judged, self.skew.update(whole) if whole.frames else None
 
     def keep(self, *, at_once: bool = False) -> None:
         """Have the blocks that fill written, once a minute, or at once when the agent ends."""

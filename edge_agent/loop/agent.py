@@ -291,10 +291,12 @@ class Agent:
         self._count_speed(report, loaded)
         drifting, drifted = self._drift_events(runtime, loaded)
         classes = loaded.bundle.manifest.classes
+        skews = loaded.drift.skews()
         messages = [
-            input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
+            input_message(runtime.name, name, tally, skews.get(name))
+            for name, tally in report.cameras.items()
         ]
-        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
+        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at, skews=skews)
         loaded.save(end=False)
         messages += drifting
         if loaded is runtime.current:

@@ -15,6 +15,7 @@ from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import DriftWatch
 from edge_agent.errors import SourceError
 from edge_agent.gate import Baseline
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES
 from edge_agent.monitors.profile import Profile
 
 
@@ -32,7 +33,7 @@ def drift_watch(
     model do with their part is up to `budget.levels`.
     """
     settings, classes = config.drift, len(manifest.classes)
-    layout = Layout(classes)
+    layout = Layout(classes, embedding=manifest.embedding is not None)
     release = Release(manifest.digest, manifest.variant(model.variant).id)
     cameras = {}
     for camera in config.cameras:
@@ -50,6 +51,10 @@ def drift_watch(
         knob=settings.false_alarms_per_month * len(cameras) / max(1, len(config.cameras)),
         classes=classes,
         confidence=manifest.decode.confidence,
+        own={
+            name: SkewMonitor(profile, settings, (*OUTPUT_FEATURES, *INPUT_FEATURES))
+            for name in cameras
+        },
         clock=clock,
     )
 
@@ -60,6 +65,5 @@ def _learnt(config: Config, camera: str) -> float | None:
         baseline = Baseline.read(config.layout.baseline(camera))
     except SourceError:  # the gate tells of it
         return None
-    times = [one.independent_s for one in baseline.references] if baseline is not None else []
-    known = [seconds for seconds in times if seconds is not None]
-    return spacing_from(max(known)) if known else None
+    seconds = baseline.independent_s if baseline is not None else None
+    return None if seconds is None else spacing_from(seconds)

@@ -22,7 +22,8 @@ from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.watch import DriftWatch
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message
-from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
+from edge_agent.monitors.boxes import BoxSums
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES, Histograms
 from edge_agent.monitors.latency import Speed, Stages
 from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.slices import SliceCounts
@@ -100,10 +101,12 @@ def _output() -> Message:
 
 
 def _input() -> Message:
-    tally = CameraTally(Histograms(1), SliceCounts(1), seen=1, pictures=1, ssim_min=1.0)
-    tally.histograms.counts["ssim"][0] = 1
+    tally = CameraTally(Histograms(1), SliceCounts(1), BoxSums(1), seen=1, ssim_min=1.0)
+    tally.measure(dict.fromkeys(INPUT_FEATURES, 0.0))
+    tally.compare(False)
     tally.checks |= {name: ScoreTally() for name in CHECKS}
-    return input_message("", "", tally)
+    every = dict.fromkeys(INPUT_FEATURES, 0.0)
+    return input_message("", "", tally, SkewVerdict(every, every, frames=1))
 
 
 def _camera() -> CameraReport:

@@ -145,6 +145,7 @@ def info_message(loaded: Mapping[str, Loaded], tags: Mapping[str, Any]) -> Messa
             "provider": release.detector.provider,
             "wanted_provider": release.detector.wanted_provider,
             "fallback_reason": release.detector.fallback_reason,
+            "embedding": release.embedding,
         }
         for name, release in loaded.items()
     }

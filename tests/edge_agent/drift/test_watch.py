@@ -79,7 +79,13 @@ def test_values_of_a_frame():
     rng = np.random.default_rng(4)
     full = replace(glance(1, rng), detections=np.array(
         [[0, 0, 50, 20, 0.9, 1], [0, 0, 10, 10, 0.1, 0]], np.float32))  # fmt: skip
-    common = {"confidence": 0.25, "size": (100, 100), "statistics": None, "ssim": 0.8}
+    common = {
+        "confidence": 0.25,
+        "size": (100, 100),
+        "statistics": None,
+        "ssim": 0.8,
+        "embedded": {},
+    }
     one = values_of(full.detections, seq=7, **common)
     assert one == values_of(full.detections, seq=7, **common)
     assert one["detections_per_frame"] == 1.0 and one["ssim"] == 0.8

@@ -53,7 +53,13 @@ def glance(seq, rng, *, shift=0.0):
     rows[:, 2:4] = rows[:, :2] + rng.uniform(5, 50, (number, 2))
     rows[:, 4] = np.sort(rng.beta(6, 2, number) - shift)[::-1]
     rows[:, 5] = rng.integers(0, 2, number)
-    statistics = Statistics(rng.normal(0.5, 0.05), rng.normal(0.2, 0.02), rng.normal(2.5, 0.2))
+    statistics = Statistics(
+        rng.normal(0.5, 0.05),
+        rng.normal(0.2, 0.02),
+        rng.normal(2.5, 0.2),
+        rng.normal(0.02, 0.01),
+        rng.normal(0.1, 0.02),
+    )
     return Glance(rows, (100, 100), statistics, None, seq, NOON + seq)
 
 

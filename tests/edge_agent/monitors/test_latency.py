@@ -92,7 +92,7 @@ def test_each_camera_has_its_own_class_mix():
     )
     outputs = report.cameras["top"].outputs
     assert (outputs.frames, outputs.empty, outputs.holding.tolist()) == (2, 1, [0, 1])
-    said = classes_message("m", "top", ("a", "b b"), outputs).payload
+    said = classes_message("m", "top", ("a", "b b"), report.cameras["top"]).payload
     assert (said["class_a"], said["class_b_b"], said["empty_share"]) == (0, 2, 0.5)
     assert (said["model"], said["camera"], said["detections"]) == ("m", "top", 2)
 
