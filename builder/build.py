@@ -25,7 +25,7 @@ from builder.accuracy.saliency import looks_at
 from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
 from builder.crew import in_order
-from builder.embedding import check_wanted, count, described, project
+from builder.embedding import check_wanted, described, keep
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.few import few_for_golden, few_for_profile
@@ -38,7 +38,6 @@ from builder.look import Look
 from builder.manifest import Findings, document, draft
 from builder.options import TOLERANCES, BuildOptions
 from builder.paths import (
-    EMBEDDING_PATH,
     GOLDEN_PATH,
     MODEL_PATH,
     PROFILE_PATH,
@@ -235,13 +234,9 @@ class _Build:
         return Synthetic()
 
     def _write_projection(self, seen: Look, histograms: Histograms) -> None:
-        """What devices see of an embedding, by the reference pictures' own; counted with them."""
-        if self.manifest.embedding is None:
-            return
-        self.projection = project(seen.embeddings)
-        count(self.projection, seen.embeddings, histograms)
-        pack.put(self.root, EMBEDDING_PATH, self.projection.to_bytes())
-        self.tell.say(f"embedding: {self.manifest.embedding.channels} channels")
+        if self.manifest.embedding is not None:
+            self.projection = keep(self.root, seen.embeddings, histograms)
+            self.tell.say(f"embedding: {self.manifest.embedding.channels} channels")
 
     def _write_profile(self, histograms: Histograms) -> None:
         data = self.options.reference_data

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from builder import pack
 from builder.graph.writer import EMBEDDING
 from builder.options import BuildOptions
 from builder.paths import EMBEDDING_PATH
@@ -54,13 +56,25 @@ def described(manifest: Manifest, model: Any) -> Manifest:
     return manifest
 
 
-def project(embeddings: Mapping[str, Floats]) -> Projection:
-    """The projection of the fp32 graph's embeddings, by picture.
+def keep(root: Path, embeddings: Mapping[str, Floats], histograms: Histograms) -> Projection:
+    """Write what devices see of an embedding, by the reference pictures' own; count them with it.
+
+    Args:
+        root: of the bundle.
+        embeddings: picture -> what the fp32 graph gives for it.
+        histograms: of the profile.
 
     Raises:
         UsageError: there are too few.
         ModelError: one of them is not finite.
     """
+    projection = _project(embeddings)
+    count(projection, embeddings, histograms)
+    pack.put(root, EMBEDDING_PATH, projection.to_bytes())
+    return projection
+
+
+def _project(embeddings: Mapping[str, Floats]) -> Projection:
     if len(embeddings) < LEAST_PICTURES:
         raise UsageError(
             f"--embedding: {len(embeddings)} reference images are too few to say what is usual;"

@@ -40,15 +40,14 @@ from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     camera_message,
     drift_message,
-    frame_totals,
     health_window,
     input_message,
-    outbox_totals,
     output_message,
     slice_messages,
     system_message,
 )
 from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.totals import frame_totals, outbox_totals
 from edge_agent.telemetry.voice import Telemetry
 
 TICK_S = 0.05

@@ -34,16 +34,18 @@ from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import UP, Standing
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
-    api_totals,
     camera_message,
-    feedback_totals,
-    frame_totals,
     input_message,
     judgement,
-    outbox_totals,
     output_message,
-    start_totals,
     system_message,
+)
+from edge_agent.telemetry.totals import (
+    api_totals,
+    feedback_totals,
+    frame_totals,
+    outbox_totals,
+    start_totals,
 )
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"

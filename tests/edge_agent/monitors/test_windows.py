@@ -17,12 +17,12 @@ from edge_agent.loop.camera import FrameCounts
 from edge_agent.monitors.latency import Speed
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import (
-    frame_totals,
     health_window,
     input_message,
     output_message,
     system_message,
 )
+from edge_agent.telemetry.totals import frame_totals
 
 CLASSES = ("scratch", "broken edge")
 UNWATCHED = DriftWatch(
