@@ -64,6 +64,7 @@ class CameraWatch:
         disk: who writes it there.
 
     Attributes:
+        origin: what of it was known from before, in words.
         trouble: why something could not be written the last time, or "".
     """
 
@@ -91,9 +92,9 @@ class CameraWatch:
         self._full: list[Block] = []
         self._kept = (self._gathering.samples, float("-inf"))
         self.trouble = ""
-        log.info("camera %s: %s", camera, self._said(known is not None))
+        self.origin = self._origin(known is not None)
 
-    def _said(self, known: bool) -> str:
+    def _origin(self, known: bool) -> str:
         if not known and not self._gathering.samples:
             return "this release and variant is new to it; what is usual is learnt anew"
         return f"remembers {self.history.blocks} blocks and {self._gathering.samples} frames"

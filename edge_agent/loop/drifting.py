@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from edge_agent.bundle import Manifest
@@ -17,6 +18,8 @@ from edge_agent.errors import SourceError
 from edge_agent.gate import Baseline
 from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES
 from edge_agent.monitors.profile import Profile
+
+log = logging.getLogger(__name__)
 
 
 def drift_watch(
@@ -44,6 +47,7 @@ def drift_watch(
                 spacing_s = _learnt(config, camera.id)
             baseline_s = settings.baseline_hours * 3600.0
             watch = CameraWatch(camera.id, memory, baseline_s, spacing_s, disk=disk)
+            log.info("camera %s: %s", camera.id, watch.origin)
             cameras[camera.id] = watch
     return DriftWatch(
         cameras,

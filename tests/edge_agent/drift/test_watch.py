@@ -108,11 +108,9 @@ def test_cameras_share_what_they_may_say(tmp_path):
     assert watch.cameras["top"].seat.raised and watch.cameras["side"].seat.chance is None
 
 
-def test_a_release_that_is_new_to_a_camera_is_told(tmp_path, caplog):
-    """And one that is remembered."""
-    caplog.set_level("INFO")
+def test_it_says_what_it_knew_at_its_start(tmp_path):
+    """Of a release that is new to a camera, and of one that is remembered."""
     watch = watch_of(tmp_path)
-    assert "is new to it; what is usual is learnt anew" in caplog.text
+    assert "is new to it; what is usual is learnt anew" in watch.cameras["top"].origin
     run(watch, 250, np.random.default_rng(9))
-    camera_of(tmp_path)
-    assert "camera top: remembers 2 blocks and" in caplog.text
+    assert camera_of(tmp_path).origin.startswith("remembers 2 blocks and")
