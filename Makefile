@@ -7,10 +7,10 @@ export YOLO_AUTOINSTALL := false
 export YOLO_OFFLINE := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test engines lint bench gate-bench soak endurance clean
+.PHONY: help setup demo test engines lint bench gate-bench drift-bench soak endurance clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## the whole story on this machine, no GPU, no torch: build/demo/report.html
 	@$(BIN)/python -m deploy.demo.run $(ARGS)
@@ -36,6 +36,11 @@ soak: $(VENV)/.test ## ten million frames through the agent: does memory stay fl
 
 gate-bench: $(VENV)/.test ## how well the input check knows faults: AUC per fault, 200 clips each
 	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
+drift-bench: $(VENV)/.test ## false alarms of drift in 1,000 device-months without a change (minutes)
+	@for rho in 0 0.9 0.99 0.997; do \
+	  $(BIN)/python -m benchmarks.drift --rho $$rho --device-months 200 --trials 0 $(ARGS) || exit 1; done
+	@$(BIN)/python -m benchmarks.drift --clips --device-months 200 $(ARGS)
 
 endurance: $(VENV)/.test ## 100,000 messages, 50 killed devices, 10 killed brokers; then a day without one (10 min)
 	@$(BIN)/python -m benchmarks.endurance $(ARGS)

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.bare import bare_loop
 from benchmarks.line import baseline, full_hd, pictures
 from benchmarks.rows import Row, interleaved
-from edge_agent.backends.base import Tensor
+from edge_agent.backends.base import Outputs, Tensor
 from edge_agent.bundle import Bundle
 from edge_agent.config import Config, parse
 from edge_agent.detection.detector import Detector
@@ -67,14 +67,19 @@ class Replay:
     provider = wanted_provider = "replay"
     fallback_reason = ""
     max_batch = 1
+    embeds = False
 
     def __init__(self, raw: Tensor) -> None:
         self._raw = raw
         self.input_shape: tuple[int, ...] = ()
         self.output_shape = raw.shape
 
-    def run(self, tensor: Tensor) -> Tensor:
+    def outputs(self, tensor: Tensor) -> Outputs:
         """The recorded output."""
+        return Outputs(self._raw)
+
+    def run(self, tensor: Tensor) -> Tensor:
+        """The same."""
         return self._raw
 
     def close(self) -> None:
@@ -196,9 +201,9 @@ def busy(raw: Tensor, boxes: int = 30) -> Tensor:
 def without_inference(loaded: Loaded, image: Image) -> Loaded:
     """The same release with an inference that takes no time and finds thirty objects."""
     tensor, _ = loaded.detector.letterbox()(image)
-    (raw,) = loaded.detector.infer([tensor])
+    (outputs,) = loaded.detector.infer([tensor])
     loaded.detector.close()
-    return replace(loaded, detector=Detector(loaded.bundle.manifest, Replay(busy(raw))))
+    return replace(loaded, detector=Detector(loaded.bundle.manifest, Replay(busy(outputs.raw))))
 
 
 def overhead_ms(bundle: Bundle, folder: Path, *, rounds: int) -> Row:

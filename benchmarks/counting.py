@@ -27,7 +27,7 @@ BOXES = 30
 FRAMES = 100
 CLASSES = ("scratch", "dent", "crack", "stain", "hole")
 SIDE = 1000
-VERDICT = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0), "SSIM 0.90")
+VERDICT = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0, 0.05, 0.1), "SSIM 0.90")
 
 
 def result(seed: int = 0) -> Result:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_agent.backends import Backend
-from edge_agent.backends.base import Tensor
+from edge_agent.backends.base import Outputs, Tensor
 
 
 class Damaged:
@@ -32,13 +32,18 @@ class Damaged:
         self.input_shape = backend.input_shape
         self.output_shape = backend.output_shape
         self.max_batch = backend.max_batch
+        self.embeds = backend.embeds
         self._backend = backend
         self._spoil = spoil
 
-    def run(self, tensor: Tensor) -> Tensor:
+    def outputs(self, tensor: Tensor) -> Outputs:
         """The real output, or the spoilt one."""
-        raw = self._backend.run(tensor)
-        return self._spoil(raw) if self.broken else raw
+        real = self._backend.outputs(tensor)
+        return Outputs(self._spoil(real.raw), real.embedding) if self.broken else real
+
+    def run(self, tensor: Tensor) -> Tensor:
+        """The raw one."""
+        return self.outputs(tensor).raw
 
     def close(self) -> None:
         """Let go of the real one."""

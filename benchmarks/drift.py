@@ -21,23 +21,28 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
-from benchmarks.drift_months import Months, Pace
+from benchmarks.drift_clips import Recording, Replay, record
+from benchmarks.drift_months import Months, Pace, alarms
 from benchmarks.drift_streams import BOXES, CLASSES, SPREAD, Change, Stream
+from deploy.demo.line import clips
 from edge_agent.console import table
-from edge_agent.drift.history import MONTH_S, RING, Rules
+from edge_agent.drift.budget import MONTH_S, budget_of
+from edge_agent.drift.grouping import BLOCK
+from edge_agent.drift.history import RING
 from edge_agent.drift.layout import FEATURES, Layout
 from edge_agent.drift.sampling import LEAST_SPACING_S, TIMES
 from edge_agent.drift.scan import SCALES
-from edge_agent.drift.verdict import BLOCK
 from edge_agent.monitors.psi import psi
 
 DAY_S = 86400.0
+Counts = npt.NDArray[np.int64]
 PSI_FRAMES, PSI_REFERENCE, PSI_MOST = 3000, 20_000, 0.2
 LONGEST = 96  # blocks that a change has to be found in
 POWER = 0.9
@@ -51,77 +56,109 @@ CHANGES = {
 
 
 @dataclass(frozen=True)
-class Camera:
+class Device:
     """What is simulated.
 
     Attributes:
         rho: correlation of neighbouring frames.
         fps: frames per second.
         knob: false alarms per month.
+        cameras: that share the knob.
+        together: whether all of them change, or only the first.
+        recording: the clips whose frames they show instead; None for the AR(1) process.
     """
 
     rho: float
     fps: float
     knob: float
+    cameras: int = 1
+    together: bool = False
+    recording: Recording | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """Of the counts."""
+        return self.recording.layout if self.recording is not None else Layout(len(CLASSES))
 
     @property
     def step(self) -> int:
         """Frames from one that counts to the next, as the device spaces them."""
+        if self.recording is not None:
+            return math.ceil(self.recording.spacing_s * self.fps)
         independent = (1 + self.rho) / (1 - self.rho)
         return math.ceil(max(LEAST_SPACING_S * self.fps, TIMES * independent))
 
     @property
     def pace(self) -> Pace:
         """How fast its blocks come."""
-        return Pace(BLOCK * self.step / self.fps, Rules(self.knob, DAY_S))
+        return Pace(BLOCK * self.step / self.fps, DAY_S)
+
+    def usual(self, number: int, seed: np.random.SeedSequence) -> Counts:
+        """(number, size) counts of the first blocks of a camera that does not change."""
+        rng = np.random.default_rng(seed)
+        if self.recording is not None:
+            return Replay(self.recording, self.step, rng).blocks(number)
+        return Stream(self.layout, self.rho**self.step, rng).blocks(number, Change())
 
 
-def month(camera: Camera, seed: np.random.SeedSequence) -> int:
-    """False alarms of one camera in 30 days after its first baseline."""
-    layout, pace = Layout(len(CLASSES)), camera.pace
-    stream = Stream(layout, camera.rho**camera.step, np.random.default_rng(seed))
+def month(device: Device, seed: np.random.SeedSequence) -> int:
+    """False alarms of one device in 30 days after the first baselines of its cameras."""
+    pace = device.pace
     since = pace.first + SCALES[0] - 1
-    until = since + round(MONTH_S / pace.block_s)
-    months = Months(layout, stream.blocks(until, Change()), pace)
-    return sum(1 for _ in months.alarms(since, until))
+    until = since + pace.month
+    chances = [
+        Months(device.layout, device.usual(until, one), pace).chances(since, until)
+        for one in seed.spawn(device.cameras)
+    ]
+    return sum(1 for _ in alarms(chances, pace.block_s, device.knob))
 
 
-def plain_month(camera: Camera, hours: float, seed: np.random.SeedSequence) -> float:
+def plain_month(device: Device, hours: float, seed: np.random.SeedSequence) -> float:
     """Alarms per month of plain PSI, from so many hours of every frame of one camera."""
-    layout = Layout(len(CLASSES))
-    stream = Stream(layout, camera.rho, np.random.default_rng(seed))
-    reference = stream.blocks(1, Change(), PSI_REFERENCE)[0]
-    windows = max(1, round(hours * 3600 * camera.fps / PSI_FRAMES))
-    alarms, before = 0, False
-    for counts in stream.blocks(windows, Change(), PSI_FRAMES):
+    layout, rng = device.layout, np.random.default_rng(seed)
+    windows = max(1, round(hours * 3600 * device.fps / PSI_FRAMES))
+    if device.recording is not None:
+        replay = Replay(device.recording, 1, rng)
+        reference, shown = replay.blocks(1, PSI_REFERENCE)[0], replay.blocks(windows, PSI_FRAMES)
+    else:
+        stream = Stream(layout, device.rho, rng)
+        reference = stream.blocks(1, Change(), PSI_REFERENCE)[0]
+        shown = stream.blocks(windows, Change(), PSI_FRAMES)
+    told, before = 0, False
+    for counts in shown:
         values = [psi(reference[f.place], counts[f.place]) for f in layout.features]
         above = max(value for value in values if value is not None) > PSI_MOST
-        alarms += above and not before
+        told += above and not before
         before = above
-    return alarms * MONTH_S * camera.fps / (windows * PSI_FRAMES)
+    return told * MONTH_S * device.fps / (windows * PSI_FRAMES)
 
 
-def found_after(camera: Camera, change: Change, seed: np.random.SeedSequence) -> int:
-    """Blocks from the change to the alarm, `LONGEST` + 1 when there is none."""
-    layout, pace = Layout(len(CLASSES)), camera.pace
-    stream = Stream(layout, camera.rho**camera.step, np.random.default_rng(seed))
-    usual = stream.blocks(pace.full + 2 * RING, Change())
-    counts = np.concatenate([usual, stream.blocks(LONGEST, change)])
-    raised = next(Months(layout, counts, pace).alarms(len(usual), len(counts)), None)
-    return LONGEST + 1 if raised is None else raised - len(usual) + 1
+def found_after(device: Device, change: Change, seed: np.random.SeedSequence) -> int:
+    """Blocks from the change to the first camera's alarm, `LONGEST` + 1 when there is none."""
+    pace = device.pace
+    since = pace.full + 2 * RING
+    chances = []
+    for camera, one in enumerate(seed.spawn(device.cameras)):
+        rng = np.random.default_rng(one)
+        stream = Stream(device.layout, device.rho**device.step, rng)
+        after = change if device.together or not camera else Change()
+        counts = np.concatenate([stream.blocks(since, Change()), stream.blocks(LONGEST, after)])
+        chances.append(Months(device.layout, counts, pace).chances(since, len(counts)))
+    told = (block for block, camera in alarms(chances, pace.block_s, device.knob) if not camera)
+    return next(told, LONGEST) + 1
 
 
-def theory(camera: Camera, change: Change, *, knowing: bool) -> int:
+def theory(device: Device, change: Change, *, knowing: bool) -> int:
     """Blocks that one test, made once at the same false alarms per block, needs for 90 of 100.
 
     Args:
-        camera: gives the budget and the length of the baseline.
+        device: gives the budget and the length of the baseline.
         change: what is to be found.
-        knowing: whether the feature and the class that change are known beforehand.
+        knowing: whether camera, feature and class that change are known beforehand.
     """
-    pace = camera.pace
-    alpha, baseline = pace.rules.budget(pace.block_s), pace.full * BLOCK
-    alpha /= 1 if knowing else len(FEATURES)
+    pace = device.pace
+    alpha, baseline = budget_of(device.knob, pace.block_s), pace.full * BLOCK
+    alpha /= 1 if knowing else len(FEATURES) * device.cameras
     freedom = 1 if knowing else len(CLASSES) - 1
     boxes = 1 - math.exp(-BOXES)  # shares of frames that have one
     for blocks in range(SCALES[0], 100 * LONGEST):
@@ -143,13 +180,13 @@ def _power(change: Change, worth: float, window: float, alpha: float, freedom: i
     return float(stats.norm.sf(stats.norm.isf(alpha / 2) - shift * math.sqrt(worth)))
 
 
-def power(camera: Camera, seeds: Sequence[np.random.SeedSequence], jobs: int) -> dict[str, object]:
+def power(device: Device, seeds: Sequence[np.random.SeedSequence], jobs: int) -> dict[str, object]:
     """Name of the change -> what was needed to find it, beside theory."""
     made: dict[str, object] = {}
     with ProcessPoolExecutor(jobs) as pool:
         for name, change in CHANGES.items():
-            least, knowing = (theory(camera, change, knowing=one) for one in (False, True))
-            needed = np.array(list(pool.map(found_after, repeat(camera), repeat(change), seeds)))
+            least, knowing = (theory(device, change, knowing=one) for one in (False, True))
+            needed = np.array(list(pool.map(found_after, repeat(device), repeat(change), seeds)))
             p10, p50, p90 = np.quantile(needed, (0.1, 0.5, 0.9), method="inverted_cdf").tolist()
             made[name] = {
                 "theory_blocks": least,
@@ -168,24 +205,31 @@ def power(camera: Camera, seeds: Sequence[np.random.SeedSequence], jobs: int) ->
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Everything, as the document that ``--json`` prints."""
-    camera = Camera(options.rho, options.fps, options.knob)
+    recording = record(options.jobs) if options.clips else None
+    fps = clips.FPS if options.clips else options.fps
+    device = Device(options.rho, fps, options.knob, options.cameras, options.together, recording)
     root = np.random.SeedSequence(options.seed)
     ours, plain, changed = (
         root.spawn(number) for number in (options.device_months,) * 2 + (options.trials,)
     )
     with ProcessPoolExecutor(options.jobs) as pool:
-        alarms = list(pool.map(month, repeat(camera), ours))
-        naive = list(pool.map(plain_month, repeat(camera), repeat(options.plain_hours), plain))
+        told = list(pool.map(month, repeat(device), ours))
+        naive = list(pool.map(plain_month, repeat(device), repeat(options.plain_hours), plain))
     return {
-        "alarms_per_device_month": float(np.mean(alarms)),
+        "alarms_per_device_month": float(np.mean(told)),
         "plain_psi_alarms_per_device_month": round(float(np.mean(naive)), 4),
-        "power": power(camera, changed, options.jobs) if options.trials else {},
-        "alarms": int(np.sum(alarms)),
-        "devices_with_alarms": int(np.count_nonzero(alarms)),
-        "spacing_s": camera.step / camera.fps,
-        "block_s": camera.pace.block_s,
-        "left_correlation": camera.rho**camera.step,
-        "camera": asdict(camera),
+        "power": power(device, changed, options.jobs) if changed and not options.clips else {},
+        "alarms": int(np.sum(told)),
+        "devices_with_alarms": int(np.count_nonzero(told)),
+        "frames": "clips" if options.clips else "ar1",
+        "rho": None if options.clips else device.rho,
+        "fps": device.fps,
+        "knob": device.knob,
+        "cameras": device.cameras,
+        "together": device.together,
+        "spacing_s": device.step / device.fps,
+        "block_s": device.pace.block_s,
+        "left_correlation": None if options.clips else device.rho**device.step,
         "device_months": options.device_months,
         "plain_psi_hours_per_device": options.plain_hours,
         "trials": options.trials,
@@ -198,7 +242,8 @@ def render(document: Mapping[str, object]) -> str:
     found = document["power"]
     rows = [[name, *one.values()] for name, one in found.items()] if isinstance(found, dict) else []
     head = (
-        f"alarms per device-month: {document['alarms_per_device_month']:.3f} (plain PSI > 0.2:"
+        f"alarms per device-month: {document['alarms_per_device_month']:.3f}, {document['alarms']}"
+        f" at {document['devices_with_alarms']} of {document['device_months']} (plain PSI > 0.2:"
         f" {document['plain_psi_alarms_per_device_month']:.1f}); a block takes"
         f" {document['block_s']:.0f} s"
     )
@@ -225,14 +270,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--device-months", type=int, default=200)
     parser.add_argument("--knob", type=float, default=1.0, help="false alarms per month")
+    parser.add_argument("--cameras", type=int, default=1, help="that share the knob")
+    parser.add_argument("--together", action="store_true", help="all cameras change, not only one")
+    parser.add_argument("--clips", action="store_true", help="the demo's clean clips, not AR(1)")
     parser.add_argument("--trials", type=int, default=100, help="of each change")
     parser.add_argument("--plain-hours", type=float, default=4.0, help="per device, of plain PSI")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    if not 0 <= options.rho < 1 or options.fps <= 0 or options.knob <= 0:
-        parser.error("rho should be in [0, 1), fps and the knob above 0")
+    if not 0 <= options.rho < 1 or min(options.fps, options.knob, options.cameras) <= 0:
+        parser.error("rho should be in [0, 1), fps, the knob and the cameras above 0")
     document = run(options)
     print(json.dumps(document, indent=2) if options.json else render(document))
     return 0

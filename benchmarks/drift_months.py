@@ -1,47 +1,36 @@
-"""Months of blocks through the device's verdict, fast: only blocks that could matter are judged.
+"""Months of blocks through the device's verdict, many at once.
 
-The statistics of all blocks are computed at once by the device's own functions. An alarm needs one
-feature inside its share of the budget, or two inside the whole budget; where that is so, and until
-an alarm is cleared, the device's `History` gives the verdict; tests/edge_agent/drift holds this
-against feeding a `History` block by block.
+The statistics of all blocks are computed by the device's own functions, which take leading axes;
+tests/edge_agent/drift holds the alarms against those of a `History` that is fed block by block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_agent.drift import cusum
 from edge_agent.drift.baseline import Baseline
+from edge_agent.drift.budget import MONTH_S, Seat, budget_of, levels
+from edge_agent.drift.grouping import BLOCK, Grouping
 from edge_agent.drift.history import (
     FIRST_SAMPLES,
     FULL_SAMPLES,
     RING,
     WEEK_S,
-    Block,
-    History,
-    Rules,
+    slow,
     standardised,
 )
 from edge_agent.drift.layout import HOURS, Layout
-from edge_agent.drift.scan import SCALES, critical
-from edge_agent.drift.verdict import (
-    BLOCK,
-    CUSUM,
-    Standing,
-    Verdict,
-    choose_groups,
-    conclude,
-    look,
-    looks,
-    tests_of,
-)
+from edge_agent.drift.scan import SCALES
+from edge_agent.drift.verdict import CLEAR_AT, chance_of, examine, weights_of
 
-_critical = lru_cache(None)(critical)
+Reals = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_TOGETHER = 24
 
 
 @dataclass(frozen=True)
@@ -50,16 +39,16 @@ class Pace:
 
     Attributes:
         block_s: seconds of one block.
-        rules: of the camera.
+        baseline_s: what the first baseline should cover at least.
     """
 
     block_s: float
-    rules: Rules
+    baseline_s: float
 
     @property
     def first(self) -> int:
         """Blocks of the first baseline."""
-        return max(-(-FIRST_SAMPLES // BLOCK), int(np.ceil(self.rules.baseline_s / self.block_s)))
+        return max(-(-FIRST_SAMPLES // BLOCK), int(np.ceil(self.baseline_s / self.block_s)))
 
     @property
     def full(self) -> int:
@@ -67,7 +56,12 @@ class Pace:
         most = max(FULL_SAMPLES / BLOCK, WEEK_S / self.block_s)
         return max(self.first + 1, int(np.ceil(most)))
 
-    def hours(self, number: int) -> npt.NDArray[np.int64]:
+    @property
+    def month(self) -> int:
+        """Blocks of 30 days."""
+        return round(MONTH_S / self.block_s)
+
+    def hours(self, number: int) -> Ints:
         """Hour of the day of each block."""
         return (np.arange(number) * self.block_s // 3600).astype(np.int64) % HOURS
 
@@ -81,7 +75,7 @@ class Months:
         pace: how fast they came.
     """
 
-    def __init__(self, layout: Layout, counts: npt.NDArray[np.int64], pace: Pace) -> None:
+    def __init__(self, layout: Layout, counts: Ints, pace: Pace) -> None:
         self._layout = layout
         self._counts = counts
         self._pace = pace
@@ -90,53 +84,21 @@ class Months:
         frames = np.zeros((len(counts) + 1, HOURS), np.int64)
         frames[np.arange(1, len(counts) + 1), self._hours] = BLOCK
         self._frames = np.cumsum(frames, 0)
-        self._budget = pace.rules.budget(pace.block_s)
         self._frozen = pace.full + RING - 1  # the block at which the baseline is complete
-        self._growing = self._baseline(pace.first, complete=False).per_frame()
-        self._growing_groups = choose_groups(layout, self._growing)
-        self._full = self._baseline(min(pace.full, len(counts)), complete=True)
-        self._full_groups = choose_groups(layout, self._full.per_frame())
-        self._sums, self._runs = self._cusum()
 
-    def alarms(self, since: int, until: int) -> Iterator[int]:
-        """The blocks at which an alarm is raised, among those in [since, until)."""
-        standing = Standing()
-        candidates = self._candidates(since, until)
-        at = since
-        while at < until:
-            if not standing.raised:
-                later = np.flatnonzero(candidates[at - since :])
-                if not len(later):
-                    break
-                at += int(later[0])
-            was, standing = standing, standing.after(self.verdict(at))
-            if standing.raised and not was.raised:
-                yield at
-            at += 1
-
-    def verdict(self, at: int) -> Verdict:
-        """What the device says at a block."""
-        return conclude(self.history(at).findings(), self._budget)
-
-    def history(self, at: int) -> History:
-        """The device's memory after that block."""
-        complete = at >= self._frozen
-        learnt = min(max(self._pace.first, at - RING + 1), self._pace.full)
-        baseline = self._full if complete else self._baseline(learnt, complete=False)
-        begin = max(self._pace.first, at + 1 - RING)
-        return History(
-            self._layout,
-            baseline,
-            grouping=self._full.per_frame() if complete else self._growing,
-            ring=[self.block(index) for index in range(begin, at + 1)],
-            sums=self._sums[at],
-            runs=self._runs[at],
-        )
-
-    def block(self, index: int) -> Block:
-        """One block as the device makes it."""
-        hour = int(self._hours[index])
-        return Block({hour: BLOCK}, {hour: self._counts[index]}, self._pace.block_s)
+    def chances(self, since: int, until: int) -> Reals:
+        """How often per block any feature begins to look as it does, at blocks [since, until)."""
+        split = min(max(since, self._frozen), until)
+        parts = []
+        if since < split:
+            baseline = self._baseline(self._pace.first, complete=False)
+            grouping = Grouping.of(self._layout, baseline.per_frame())
+            parts.append(self._growing(np.arange(since, split), baseline, grouping))
+        if split < until:
+            baseline = self._baseline(self._pace.full, complete=True)
+            grouping = Grouping.of(self._layout, baseline.per_frame())
+            parts.append(self._complete(np.arange(split, until), baseline, grouping))
+        return np.concatenate(parts)
 
     def _baseline(self, blocks: int, *, complete: bool) -> Baseline:
         baseline = Baseline.empty(self._layout)
@@ -145,85 +107,89 @@ class Months:
         baseline.complete = complete
         return baseline
 
-    def _candidates(self, since: int, until: int) -> npt.NDArray[np.bool_]:
-        split = min(max(since, self._frozen), until)
-        parts = [self._screen(a, b) for a, b in ((since, split), (split, until)) if a < b]
-        return np.concatenate(parts)
+    def _growing(self, at: Ints, baseline: Baseline, grouping: Grouping) -> Reals:
+        """A block is usual once it has left the ring."""
+        taken, parts = self._pace.first, []
+        for some in _chunks(at):
+            _, frames = self._windows(some)
+            references = np.empty((len(some), len(SCALES), self._layout.size))
+            for row, block in enumerate(some.tolist()):
+                for index in range(taken, max(taken, block - RING + 1)):
+                    baseline.counts[self._hours[index]] += self._counts[index]
+                    baseline.frames[self._hours[index]] += BLOCK
+                    taken = index + 1
+                references[row] = baseline.reference(frames[row])
+            parts.append(self._rates(some, grouping, references))
+        return chance_of(np.concatenate(parts), weights_of(self._layout, grouping.known))
 
-    def _screen(self, since: int, until: int) -> npt.NDArray[np.bool_]:
-        """Which blocks could raise an alarm; all of them on one side of the freeze."""
-        at = np.arange(since, until)
-        complete = since >= self._frozen
-        number = len(self._layout.features)
-        within = np.zeros((2, number, len(at)), bool)
-        levels = (self._budget / number, self._budget)
-        groups = self._full_groups if complete else self._growing_groups
-        references = self._references(at, complete=complete)
-        for row_of_scale, scale in enumerate(SCALES):
-            begin = np.maximum(at + 1 - scale, 0)
-            window = self._sum[at + 1] - self._sum[begin]
-            enough = at + 1 - scale >= self._pace.first
-            reference = references[:, row_of_scale]
-            for index, feature in enumerate(self._layout.features):
-                for test in tests_of(feature):
-                    chosen = groups[feature.name, scale]
-                    found, freedom = look(feature, test, chosen, reference, window)
-                    large = (np.abs(found.effect) >= test.least) & enough
-                    for row, level in enumerate(levels):
-                        least = _critical(level / looks(feature, test), freedom)
-                        within[row, index] |= large & (found.x >= least)
-        if complete:
-            self._screen_sums(within, levels, at)
-        return within[0].any(0) | (within[1].sum(0) > 1)
+    def _complete(self, at: Ints, baseline: Baseline, grouping: Grouping) -> Reals:
+        parts = [
+            self._rates(some, grouping, baseline.reference(self._windows(some)[1]))
+            for some in _chunks(at)
+        ]
+        rates = np.concatenate(parts)
+        sums, runs = self._cusum(baseline, int(at[-1]) + 1)
+        ordered = [i for i, one in enumerate(self._layout.features) if one.ordered]
+        slower, _, _ = slow(sums[at - self._frozen], runs[at - self._frozen], baseline)
+        rates[:, ordered] = np.minimum(rates[:, ordered], slower)
+        return chance_of(rates, weights_of(self._layout, grouping.known))
 
-    def _screen_sums(
-        self, within: npt.NDArray[np.bool_], levels: tuple[float, float], at: npt.NDArray[np.int64]
-    ) -> None:
-        for place, feature in enumerate(self._layout.ordered):
-            index = self._layout.features.index(feature)
-            samples = float(self._full.usual()[feature.place].sum())
-            per_block = BLOCK * samples / self._full.samples
-            most = self._sums[at, :, place].max(1)
-            for row, level in enumerate(levels):
-                least = _limit(level * CUSUM, float(np.sqrt(per_block / samples)))
-                within[row, index] |= most >= least - 1e-3
-
-    def _references(self, at: npt.NDArray[np.int64], *, complete: bool) -> npt.NDArray[np.float64]:
-        """(blocks, scales, size): what the windows that end at each block are compared with."""
+    def _windows(self, at: Ints) -> tuple[Ints, Ints]:
+        """(blocks, scales, ...) counts and frames by hour of the windows that end at each block."""
         begin = np.maximum(at[:, None] + 1 - np.array(SCALES), 0)
-        frames = self._frames[at + 1][:, None] - self._frames[begin]
-        if complete:
-            return self._full.reference(frames)
-        learnt = np.minimum(np.maximum(self._pace.first, at - RING + 1), self._pace.full)
-        baseline, taken = self._baseline(int(learnt[0]), complete=False), int(learnt[0])
-        made = np.empty((len(at), len(SCALES), self._layout.size))
-        for row, until in enumerate(learnt.tolist()):
-            for index in range(taken, until):
-                baseline.counts[self._hours[index]] += self._counts[index]
-                baseline.frames[self._hours[index]] += BLOCK
-            taken = until
-            made[row] = baseline.reference(frames[row])
-        return made
-
-    def _cusum(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(blocks, 2, ordered features) sums and their runs; zero until the baseline is frozen."""
-        shape = (len(self._counts), 2, len(self._layout.ordered))
-        sums, runs = np.zeros(shape), np.zeros(shape)
-        if self._frozen >= len(self._counts):
-            return sums, runs
-        at = np.arange(self._frozen, len(self._counts))
-        reference = self._full.reference(self._frames[at + 1] - self._frames[at])
-        z = np.stack(
-            [
-                standardised(reference[:, feature.place], self._counts[at, feature.place])
-                for feature in self._layout.ordered
-            ],
-            axis=-1,
+        return (
+            self._sum[at + 1][:, None] - self._sum[begin],
+            self._frames[at + 1][:, None] - self._frames[begin],
         )
-        for row, index in zip(z, at.tolist(), strict=True):
-            sums[index] = cusum.step(sums[index - 1], row)
-            runs[index] = np.where(sums[index] > 0, runs[index - 1] + 1, 0.0)
+
+    def _rates(self, at: Ints, grouping: Grouping, references: Reals) -> Reals:
+        """(blocks, features); windows that reach into the first baseline are not there yet."""
+        counts, _ = self._windows(at)
+        there = at[:, None] + 1 - np.array(SCALES) >= self._pace.first
+        return examine(grouping, references, np.where(there[..., None], counts, 0)).rate
+
+    def _cusum(self, baseline: Baseline, until: int) -> tuple[Reals, Reals]:
+        """(blocks, 2, ordered features) sums and their runs, from the block of the freeze on."""
+        at = np.arange(self._frozen, until)
+        reference = baseline.reference(self._frames[at + 1] - self._frames[at])
+        z = standardised(self._layout, reference, self._counts[at])
+        sums, runs = np.zeros((len(at), 2, z.shape[1])), np.zeros((len(at), 2, z.shape[1]))
+        before, run = np.zeros(sums.shape[1:]), np.zeros(sums.shape[1:])
+        for index, row in enumerate(z):
+            before = cusum.step(before, row)
+            run = np.where(before > 0, run + 1, 0.0)
+            sums[index], runs[index] = before, run
         return sums, runs
 
 
-_limit = lru_cache(None)(cusum.limit_for)
+def _chunks(at: Ints) -> list[Ints]:
+    return np.array_split(at, -(-len(at) // _TOGETHER))
+
+
+def alarms(chances: Sequence[Reals], block_s: float, knob: float) -> Iterator[tuple[int, int]]:
+    """Where alarms begin, as (block, camera), when cameras share a knob.
+
+    Args:
+        chances: per camera, per block.
+        block_s: seconds of one block.
+        knob: false alarms per month.
+    """
+    monthly = [(one * (MONTH_S / block_s)).tolist() for one in chances]
+    raised, calm = [False] * len(monthly), [0] * len(monthly)
+    seats = {str(camera): Seat(None) for camera in range(len(monthly))}
+    for block in range(len(monthly[0])):
+        for camera, row in enumerate(monthly):
+            seats[str(camera)] = Seat(row[block], raised[camera])
+            if row[block] > CLEAR_AT * knob and not raised[camera]:
+                continue
+            budget = budget_of(levels(seats, knob)[str(camera)], block_s) * MONTH_S / block_s
+            if not raised[camera]:
+                if row[block] <= budget:
+                    raised[camera], calm[camera] = True, 0
+                    yield block, camera
+            elif row[block] <= CLEAR_AT * budget:
+                calm[camera] = 0
+            else:
+                calm[camera] += 1
+                raised[camera] = calm[camera] < SCALES[0]
+            seats[str(camera)] = Seat(row[block], raised[camera])

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal, stats
 
+from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.layout import BOX_FEATURES, Layout, edges_of
-from edge_agent.drift.verdict import BLOCK
 from edge_agent.monitors.histogram import CLASS_FEATURE
 
 CLASSES = (0.4, 0.3, 0.2, 0.1)
@@ -59,6 +59,8 @@ def distributions(change: Change) -> dict[str, Shares]:
         "box_y": stats.beta(3, 2),
         "luminance": stats.norm(0.45, 0.08),
         "contrast": stats.norm(0.15, 0.03),
+        "warmth": stats.norm(0.03, 0.02),
+        "chroma": stats.beta(3, 30),
         "sharpness": stats.norm(2.6, 0.3),
         "ssim": stats.beta(40, 5),
     }

@@ -173,7 +173,7 @@ def _look(runner: Runner, pictures: Folder, floor: float) -> Look:
         return picture.name, found, placement
 
     for name, found, placement in in_order(judge, pictures.read(Silent())):
-        seen.add(name, found, placement)
+        seen.add(name, found, placement, None)
     return seen
 
 

@@ -25,7 +25,7 @@ from edge_agent.clerk import Clerks
 from edge_agent.config import Config, parse
 from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Image
-from edge_agent.drift.watch import Glance
+from edge_agent.drift.camera import Glance
 from edge_agent.feedback.recent import Recent
 from edge_agent.loop.agent import Agent
 from edge_agent.loop.camera import CameraWorker
@@ -37,6 +37,7 @@ from edge_agent.loop.obey import Snapshots
 from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.seen import Listener, Seen
+from edge_agent.monitors.outliers import Usual
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.page.watch import Watch
@@ -189,7 +190,11 @@ def _with_classes(
     made = replace(
         loaded,
         bundle=Bundle(bundle.root, manifest),
-        window=WindowCounter(classes, manifest.decode.confidence),
+        window=WindowCounter(
+            classes,
+            manifest.decode.confidence,
+            usual=Usual(profile.histograms) if profile is not None else None,
+        ),
         drift=drift_watch(config, config.models[0], manifest, profile, clock, clerks.data),
         limit=manifest.decode.confidence,
     )

@@ -25,6 +25,7 @@ from builder.accuracy.saliency import looks_at
 from builder.blame import first_difference
 from builder.checkpoint import Checkpoint, read_checkpoint
 from builder.crew import in_order
+from builder.embedding import check_wanted, described, keep
 from builder.engines import compile_variants
 from builder.exporter import export_onnx, exportable
 from builder.few import few_for_golden, few_for_profile
@@ -57,6 +58,7 @@ from edge_agent.detection.golden import Golden, GoldenFrame, compare
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
+from edge_agent.monitors.embedding import Projection
 from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.profile import Profile
 
@@ -136,10 +138,12 @@ class _Build:
         self.checkpoint: Checkpoint = _read(version.checkpoint)
         if options.exporter == "ultralytics":
             self.checkpoint = exportable(self.checkpoint)
+        check_wanted(options, ready=isinstance(self.checkpoint, ReadyGraph))
         self.manifest: Manifest = draft(self.checkpoint, version, options)
         self.limits = read_limits(options.limits)
         self.nonfinite = False
         self.opset = 0
+        self.projection: Projection | None = None
 
     def run(self) -> tuple[Parity | None, list[Choice], Outcome]:
         """Every step after the reading, in order."""
@@ -151,6 +155,7 @@ class _Build:
         labels = self._labels(pictures)
         seen = Look(self.manifest.decode.floor if labels is None else coco.FLOOR)
         sightings, histograms = survey(runner, pictures.read(self.tell), Gate(reference), seen)
+        self._write_projection(seen, histograms)
         self._write_profile(histograms)
         proof, choices, shots = self._golden_set(runner, pictures, sightings)
         outcome = self._variants(
@@ -178,6 +183,7 @@ class _Build:
     def _draw(self) -> None:
         spec = self.manifest.input
         model = self._graph(height=spec.height, width=spec.width)
+        self.manifest = described(self.manifest, model)
         self.opset = int(model.opset_import[0].version)
         if bad := nonfinite_weights(model):
             self.nonfinite = True
@@ -202,7 +208,13 @@ class _Build:
             return self.checkpoint.graph(height=height, width=width, batch=batch)
         if self.options.exporter == "ultralytics":
             return export_onnx(self.checkpoint, height=height, width=width, batch=batch)
-        return write_onnx(self.checkpoint, height=height, width=width, batch=batch)
+        return write_onnx(
+            self.checkpoint,
+            height=height,
+            width=width,
+            batch=batch,
+            embedding=self.options.embedding,
+        )
 
     def _reference(self) -> Image | None:
         path = self.options.reference_image
@@ -220,6 +232,11 @@ class _Build:
             "no --reference-data: golden frames are synthetic and there is no reference profile"
         )
         return Synthetic()
+
+    def _write_projection(self, seen: Look, histograms: Histograms) -> None:
+        if self.manifest.embedding is not None:
+            self.projection = keep(self.root, seen.embeddings, histograms)
+            self.tell.say(f"embedding: {self.manifest.embedding.channels} channels")
 
     def _write_profile(self, histograms: Histograms) -> None:
         data = self.options.reference_data
@@ -358,6 +375,7 @@ class _Build:
             seen=seen,
             histograms=histograms,
             labels=labels,
+            projection=self.projection,
             tell=self.tell,
         )
         return make_variants(

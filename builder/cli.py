@@ -89,6 +89,9 @@ def cli() -> None:
 )
 @click.option("--saliency", is_flag=True, help="Measure what each class looks at, by occlusion.")
 @click.option(
+    "--embedding", is_flag=True, help="The graph also gives an embedding: drift of the pictures."
+)
+@click.option(
     "--previous",
     type=_PATH,
     help="Bundle of the version before, to compare that with [watch: the release before]; implies"

@@ -61,6 +61,7 @@ def draft(checkpoint: Checkpoint, version: ModelVersion, options: BuildOptions) 
         golden=GoldenSpec(GOLDEN_PATH, "fp32-graph", 0, options.reference_data is None, TOLERANCES),
         profile=None,
         reference_image=None,
+        embedding=None,
         files=(),
         source={},
         license=checkpoint.licence or "",
@@ -137,6 +138,7 @@ def document(
         "golden": _golden(manifest, findings),
         "profile": PROFILE_PATH if (root / PROFILE_PATH).exists() else None,
         "reference_image": REFERENCE_PATH if (root / REFERENCE_PATH).exists() else None,
+        **({"embedding": asdict(manifest.embedding)} if manifest.embedding else {}),
         "source": source_table(checkpoint, version, findings.data) | _making(options, findings),
         "requires": {"onnx_opset": findings.opset},
     }

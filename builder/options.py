@@ -43,6 +43,7 @@ class BuildOptions:
         previous: bundle of the version before, to compare that with.
         golden_frames: in the golden set; None takes what the classes need (`builder.golden`).
         engine: what to compile beside the bundle, None for nothing.
+        embedding: whether the graphs also give what devices compare pictures by.
     """
 
     size: tuple[int, int] | None = None
@@ -62,6 +63,7 @@ class BuildOptions:
     previous: Path | None = None
     golden_frames: int | None = None
     engine: EngineOptions | None = None
+    embedding: bool = False
 
 
 def preprocessing(height: int, width: int) -> InputSpec:

@@ -3,6 +3,7 @@
 MODEL_PATH = "model/fp32.onnx"
 GOLDEN_PATH = "golden/expected.json"
 PROFILE_PATH = "profile.json"
+EMBEDDING_PATH = "embedding.json"
 REFERENCE_PATH = "reference.png"
 
 

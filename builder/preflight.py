@@ -15,6 +15,7 @@ from builder import pack
 from builder.accuracy.labels import read_labels
 from builder.accuracy.limits import read_limits
 from builder.accuracy.saliency import graph_before
+from builder.embedding import check_wanted
 from builder.engines import check_engines
 from builder.images import Folder, read_picture
 from builder.options import BuildOptions
@@ -65,6 +66,7 @@ def _checks(options: BuildOptions, source: str, output: Path | None) -> list[Cal
         partial(read_limits, options.limits),
         partial(_check_data, options),
         partial(_check_torch, options, source, ready=ready),
+        partial(check_wanted, options, ready=ready),
     ]
     if output is not None:
         checks.append(partial(pack.check_replaceable, output))

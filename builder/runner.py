@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.backends import BackendOptions, ModelFile, load_backend
+from edge_agent.backends import BackendOptions, ModelFile, Outputs, load_backend
 from edge_agent.bundle import Manifest
 from edge_agent.detection.decode import Floats, decode
 from edge_agent.detection.detector import contract
@@ -48,12 +48,12 @@ class Runner:
     ) -> None:
         self.manifest = manifest
         self._local = threading.local()
-        self._run: Callable[[Floats], Floats]
+        self._run: Callable[[Floats], Outputs]
         if as_written:
-            self._run = _float_session(model)
+            self._run = _float_session(model, embeds=manifest.embedding is not None)
         else:  # ONNX Runtime's sessions may be run by several threads at once
             options = BackendOptions(threads=threads)
-            self._run = load_backend(ModelFile(model), contract(manifest), options).run
+            self._run = load_backend(ModelFile(model), contract(manifest), options).outputs
 
     def tensor(self, image: Image) -> tuple[Floats, Placement]:
         """The picture as (1, 3, h, w) float32 (a copy) and its placement."""
@@ -65,6 +65,10 @@ class Runner:
 
     def raw(self, tensor: Floats) -> Floats:
         """The raw output for one tensor."""
+        return self._run(tensor).raw
+
+    def outputs(self, tensor: Floats) -> Outputs:
+        """Raw output and embedding for one tensor."""
         return self._run(tensor)
 
     def detections(
@@ -94,7 +98,7 @@ class Runner:
         return Shot(image, tensor, placement, self.raw(tensor))
 
 
-def _float_session(model: Path) -> Callable[[Floats], Floats]:
+def _float_session(model: Path, *, embeds: bool) -> Callable[[Floats], Outputs]:
     """What runs a graph without fusing its Q/DQ pairs into integer kernels."""
     import onnxruntime as ort
 
@@ -103,9 +107,9 @@ def _float_session(model: Path) -> Callable[[Floats], Floats]:
     settings.add_session_config_entry("session.disable_quant_qdq", "1")
     session: Any = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
+    names = [one.name for one in session.get_outputs()][: 2 if embeds else 1]
 
-    def run(tensor: Floats) -> Floats:
-        raw: Floats = session.run(None, {name: tensor})[0]
-        return raw
+    def run(tensor: Floats) -> Outputs:
+        return Outputs(*session.run(names, {name: tensor}))
 
     return run

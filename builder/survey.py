@@ -17,7 +17,7 @@ from edge_agent.detection.golden import compare
 from edge_agent.detection.preprocess import Placement
 from edge_agent.gate import Gate
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 
 _IOU_SHIFT = 0.01
 
@@ -53,7 +53,7 @@ def survey(
         runner: the graph.
         pictures: in a fixed order.
         gate: the input check, with the reference picture where there is one.
-        seen: keeps the detections of every picture.
+        seen: keeps the detections and the embedding of every picture.
 
     Returns:
         A sighting per picture, and all counts together.
@@ -62,18 +62,21 @@ def survey(
     histograms = Histograms(len(manifest.classes))
     sightings = []
 
-    def judge(picture: Picture) -> tuple[Picture, Placement, Floats, list[Floats]]:
+    def judge(
+        picture: Picture,
+    ) -> tuple[Picture, Placement, Floats, list[Floats], Floats | None]:
         tensor, placement = runner.tensor(picture.pixels)
-        raw = runner.raw(tensor)
+        outputs = runner.outputs(tensor)
+        raw = outputs.raw
         everything, _ = runner.detections(raw, placement, floor=seen.floor)
         shifted = [
             runner.detections(raw, placement, iou_shift=shift)[0]
             for shift in (-_IOU_SHIFT, _IOU_SHIFT)
         ]
-        return picture, placement, everything, shifted
+        return picture, placement, everything, shifted, outputs.embedding
 
-    for picture, placement, everything, shifted in in_order(judge, pictures):
-        seen.add(picture.name, everything, placement)
+    for picture, placement, everything, shifted, embedding in in_order(judge, pictures):
+        seen.add(picture.name, everything, placement, embedding)
         found = above(everything, manifest.decode.floor)
         verdict = gate.check(picture.pixels)
         if verdict.ssim is not None:
@@ -85,7 +88,7 @@ def survey(
             width=placement.width,
             height=placement.height,
         )
-        observe_input(histograms, verdict.statistics, verdict.ssim)
+        observe_input(histograms, picture_values(verdict.statistics, verdict.ssim))
         sightings.append(_sighting(picture.name, found, shifted, manifest.decode.confidence))
     return sightings, histograms
 

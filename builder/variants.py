@@ -37,6 +37,7 @@ from edge_agent.bundle import Manifest, Tolerance
 from edge_agent.detection.decode import Floats, above
 from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.errors import ModelError
+from edge_agent.monitors.embedding import Projection
 from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.profile import Profile
 
@@ -59,6 +60,7 @@ class Scene:
         seen: the fp32 graph's detections on all pictures.
         histograms: its counts.
         labels: None without.
+        projection: of the fp32 graph's embeddings, None without.
         synthetic: there is no reference data, so nothing to calibrate on.
     """
 
@@ -72,6 +74,7 @@ class Scene:
     seen: Look
     histograms: Histograms
     labels: Labels | None
+    projection: Projection | None
     tell: Progress
 
     @property
@@ -234,6 +237,7 @@ def _measure(scene: Scene, precision: Precision, path: str, before: Accuracy | N
         scene.pictures.read(scene.tell),
         scene.seen.floor,
         scene.histograms,
+        scene.projection,
     )
     infer_ms, fp32_ms = speeds_ms(
         [Runner(scene.manifest, one, threads=0) for one in (model, scene.root / MODEL_PATH)],

@@ -16,6 +16,7 @@ from typing import Any
 
 from edge_agent.bundle_types import (
     DecodeSpec,
+    EmbeddingSpec,
     FileEntry,
     GoldenSpec,
     InputSpec,
@@ -26,8 +27,8 @@ from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import BundleError
 
 __all__ = [
-    "Bundle", "DecodeSpec", "FileEntry", "GoldenSpec", "InputSpec", "Manifest", "Tolerance",
-    "Variant", "file_fault", "hash_file", "inside",
+    "Bundle", "DecodeSpec", "EmbeddingSpec", "FileEntry", "GoldenSpec", "InputSpec", "Manifest",
+    "Tolerance", "Variant", "file_fault", "hash_file", "inside",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,7 @@ MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 HEADS = ("yolov5u", "yolov5-anchor")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-cpu")
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
+MAX_CHANNELS = 8192
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _SHA256 = r"[0-9a-f]{64}"
 _CHUNK = 1 << 20
@@ -56,6 +58,7 @@ class Manifest:
     golden: GoldenSpec
     profile: str | None
     reference_image: str | None
+    embedding: EmbeddingSpec | None
     files: tuple[FileEntry, ...]
     source: Mapping[str, Any]
     license: str
@@ -266,6 +269,7 @@ def _read_manifest(fields: Fields, document: Mapping[str, Any]) -> Manifest:
         golden=_read_golden(fields.table("golden")),
         profile=_inside_path(fields, "profile", optional=True),
         reference_image=_inside_path(fields, "reference_image", optional=True),
+        embedding=_read_embedding(fields.table("embedding")) if fields.has("embedding") else None,
         files=tuple(_read_file(item) for item in fields.tables("files", least=1)),
         source=fields.mapping("source"),
         license=fields.text("license", ""),
@@ -314,6 +318,14 @@ def _read_variant(fields: Fields) -> Variant:
     )
 
 
+def _read_embedding(fields: Fields) -> EmbeddingSpec:
+    return EmbeddingSpec(
+        output=fields.text("output", pattern=NAME_PATTERN),
+        channels=fields.integer("channels", least=1, most=MAX_CHANNELS),
+        path=_inside_path(fields, "path") or "",
+    )
+
+
 def _read_golden(fields: Fields) -> GoldenSpec:
     tolerances = fields.table("tolerance")
     return GoldenSpec(
@@ -349,6 +361,7 @@ def _check_files(fields: Fields, manifest: Manifest) -> None:
     named += [path for path in (manifest.profile, manifest.reference_image) if path]
     owned = [path for one in manifest.variants for path in (one.profile, one.golden)]
     named += [path for path in owned if path]
+    named += [manifest.embedding.path] if manifest.embedding is not None else []
     for path in named:
         if path and path not in paths:
             fields.fault("files", f"{path!r} is named but not listed")

@@ -77,6 +77,21 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class EmbeddingSpec:
+    """The second output of every variant's graph: a picture in a few numbers.
+
+    Attributes:
+        output: its name.
+        channels: numbers per picture; the output is (b, channels) float32.
+        path: of what turns them into a few features (`edge_agent.monitors.embedding`).
+    """
+
+    output: str
+    channels: int
+    path: str
+
+
+@dataclass(frozen=True)
 class GoldenSpec:
     """Where the golden detections are, what made them, and how close a device must come.
 

@@ -32,8 +32,9 @@ from edge_agent.bundle import Bundle, Manifest
 from edge_agent.detection.detector import Detector
 from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.gate import Gate
+from edge_agent.monitors.embedding import Projection
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 from edge_agent.monitors.profile import Profile
 
 CLASSES = ("red", "green", "blue")
@@ -107,6 +108,7 @@ def make_bundle(
     profile: bool = True,
     reference: bool = True,
     golden_frames: int = 4,
+    embedding: bool = False,
     changes: dict[str, Any] | None = None,
 ) -> Bundle:
     """Write a bundle into ``root`` (created) and open it.
@@ -124,18 +126,24 @@ def make_bundle(
         profile: whether there is a profile.
         reference: whether there is a reference picture.
         golden_frames: how many golden frames.
+        embedding: whether the graph also gives the mean of each class's cells.
         changes: top-level fields of the manifest to replace.
     """
     for folder in ("model", "golden"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     document = _document(name, version, head, golden_frames)
-    _write_model(root / "model/fp32.onnx", _weights(version), head)
+    _write_model(root / "model/fp32.onnx", _weights(version), head, embedding=embedding)
     files = ["model/fp32.onnx"]
     if reference:
         cv2.imwrite(str(root / "reference.png"), background())
         document["reference_image"] = "reference.png"
         files.append("reference.png")
+    if embedding:
+        document["embedding"] = {"output": "embedding", "channels": 3, "path": "embedding.json"}
+        files.append("embedding.json")
     healthy = Bundle(root, _manifest(root, document, [*files]))
+    if embedding:
+        (root / "embedding.json").write_bytes(make_projection(healthy).to_bytes())
     files += _write_golden(healthy, golden_frames, 25.0 if wrong_golden else 0.0)
     if profile:
         (root / "profile.json").write_bytes(make_profile(healthy).to_bytes())
@@ -146,7 +154,14 @@ def make_bundle(
         weights[0, 0, 3, 3] = np.nan
     if swapped:
         weights = weights[[1, 0, 2]]
-    _write_model(root / "model/fp32.onnx", weights, head, slow=slow, memory_mb=memory_mb)
+    _write_model(
+        root / "model/fp32.onnx",
+        weights,
+        head,
+        slow=slow,
+        memory_mb=memory_mb,
+        embedding=embedding,
+    )
     document |= changes or {}
     manifest = _manifest(root, document, files)
     (root / "manifest.json").write_bytes(manifest.to_bytes())
@@ -156,22 +171,34 @@ def make_bundle(
 def make_profile(bundle: Bundle, frames: int = _PROFILE_FRAMES) -> Profile:
     """The profile of ``frames`` pictures, counted as a device counts them."""
     histograms = Histograms(len(CLASSES))
-    detector = Detector.load(bundle, threads=1)
+    detector, projection = Detector.load(bundle, threads=1), Projection.of(bundle)
     image = bundle.manifest.reference_image
     gate = Gate(cv2.imread(str(bundle.path(image))) if image else None)
     for number in range(1000, 1000 + frames):
         picture = frame(number)
         verdict = gate.check(picture)
-        observe_input(histograms, verdict.statistics, verdict.ssim)
+        observe_input(histograms, picture_values(verdict.statistics, verdict.ssim))
+        result = detector.detect(picture)
+        if projection is not None and result.embedding is not None:
+            observe_input(histograms, projection.features(result.embedding))
         observe_output(
             histograms,
-            detector.detect(picture).detections,
+            result.detections,
             confidence=bundle.manifest.decode.confidence,
             width=WIDTH,
             height=HEIGHT,
         )
     detector.close()
     return Profile(histograms, f"{frames} generated frames")
+
+
+def make_projection(bundle: Bundle, frames: int = _PROFILE_FRAMES) -> Projection:
+    """What the builder would make of the embeddings of the profile's pictures."""
+    detector = Detector.load(bundle, threads=1)
+    pictures = [frame(number) for number in range(1000, 1000 + frames)]
+    found = [detector.detect(picture).embedding for picture in pictures]
+    detector.close()
+    return Projection.fit([one for one in found if one is not None])
 
 
 def _write_golden(bundle: Bundle, frames: int, shift: float) -> list[str]:
@@ -240,7 +267,13 @@ def _weights(version: int) -> np.ndarray:
 
 
 def _write_model(
-    path: Path, weights: np.ndarray, head: str, *, slow: int = 0, memory_mb: int = 0
+    path: Path,
+    weights: np.ndarray,
+    head: str,
+    *,
+    slow: int = 0,
+    memory_mb: int = 0,
+    embedding: bool = False,
 ) -> None:
     """sigmoid(conv(picture) - 6) per cell of 8 x 8 pixels; boxes of 10 pixels around the cells."""
     cells = SIDE // _CELL
@@ -262,11 +295,18 @@ def _write_model(
     nodes += _burden(constants, slow, memory_mb)
     nodes += _anchor_head(constants) if head == "yolov5-anchor" else _v5u_head()
     shape = [1, count, 8] if head == "yolov5-anchor" else [1, 7, count]
+    outputs = [helper.make_tensor_value_info("output0", TensorProto.FLOAT, shape)]
+    if embedding:
+        nodes += [
+            helper.make_node("GlobalAveragePool", ["cells"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["embedding"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, 3]))
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, shape)],
+        outputs,
         [numpy_helper.from_array(value, key) for key, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

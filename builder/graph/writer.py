@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 IR_VERSION = 8
 INPUT, OUTPUT = "images", "output0"
 """The names that ultralytics gives to the input and the output."""
+EMBEDDING = "embedding"
+"""Name of the second output, where it is asked for."""
 
 
 def write_onnx(
-    checkpoint: Checkpoint, *, height: int, width: int, batch: int | Literal["dynamic"] = 1
+    checkpoint: Checkpoint,
+    *,
+    height: int,
+    width: int,
+    batch: int | Literal["dynamic"] = 1,
+    embedding: bool = False,
 ) -> ModelProto:
     """Draw the network of `checkpoint` as an ONNX model in float32, opset 17.
 
@@ -34,11 +41,14 @@ def write_onnx(
         height: of the input in pixels, a multiple of ``checkpoint.stride``.
         width: of the input in pixels, a multiple of ``checkpoint.stride``.
         batch: images per run, or ``"dynamic"``.
+        embedding: whether the graph also gives the mean of the coarsest feature map that its head
+            sees, over all cells.
 
     Returns:
         A model from ``images``, (batch, channels, height, width) float32, RGB in 0..1, to
         ``output0``, float32: (batch, 4 + classes, cells) for ``yolov5u`` and (batch, rows, 5 +
-        classes) for ``yolov5-anchor``.
+        classes) for ``yolov5-anchor``. With ``embedding`` its second output is that, (batch,
+        channels) float32.
 
     Raises:
         GraphError: the network has a part that is not known here, contradicts itself, or cannot
@@ -53,13 +63,16 @@ def write_onnx(
     model.opset_import.add(domain="", version=OPSET)
     limit = weight_limit(checkpoint.path.stat().st_size)
     try:
-        shape = _draw_network(Canvas(model.graph, limit), checkpoint, height, width)
+        canvas = Canvas(model.graph, limit)
+        shape, seen = _draw_network(canvas, checkpoint, height, width, embedding=embedding)
     except (GraphError, Absent) as error:
         raise GraphError(f"{checkpoint.path}: {error}") from error
     free = batch == "dynamic"
     first = "batch" if free else batch
     image = [first, checkpoint.channels, height, width]
     _describe(model.graph, image, [first, *shape])
+    if seen is not None:
+        _describe_embedding(model.graph, [first, seen.channels])
     number = 1 if batch == "dynamic" else batch
     helper.set_model_props(
         model, metadata(checkpoint, height=height, width=width, batch=number, dynamic=free)
@@ -77,6 +90,13 @@ def _describe(graph: GraphProto, image: Sequence[int | str], rows: Sequence[int 
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, rows))
 
 
+def _describe_embedding(graph: GraphProto, row: Sequence[int | str]) -> None:
+    """Name the second output: the node was drawn before the head, whose node is the last one."""
+    from onnx import TensorProto, helper
+
+    graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, row))
+
+
 def check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
     """Refuse a size that is no multiple of the stride, and name the nearest; `GraphError`."""
     stride = checkpoint.stride
@@ -90,9 +110,9 @@ def check_size(checkpoint: Checkpoint, height: int, width: int) -> None:
 
 
 def _draw_network(
-    canvas: Canvas, checkpoint: Checkpoint, height: int, width: int
-) -> tuple[int, int]:
-    """Draw all layers; return the output's shape without the batch."""
+    canvas: Canvas, checkpoint: Checkpoint, height: int, width: int, *, embedding: bool
+) -> tuple[tuple[int, int], Feature | None]:
+    """Draw all layers; return the output's shape without the batch, and what was embedded."""
     image = Feature(INPUT, checkpoint.channels, height, width)
     *layers, head = checkpoint.layers
     done: list[Feature] = []
@@ -106,7 +126,13 @@ def _draw_network(
         )
     levels = _inputs(head, done)
     _check_levels(checkpoint, levels, height, width)
-    return draw_head(canvas, checkpoint, f"model.{len(layers)}", levels)
+    coarsest = levels[-1] if embedding else None
+    if coarsest is not None:
+        canvas.node(
+            "Flatten", EMBEDDING, [canvas.node("GlobalAveragePool", EMBEDDING, [coarsest.name])]
+        )
+        canvas.graph.node[-1].output[0] = EMBEDDING
+    return draw_head(canvas, checkpoint, f"model.{len(layers)}", levels), coarsest
 
 
 def _inputs(layer: Module, done: list[Feature]) -> list[Feature]:

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import importlib
 
-from edge_agent.backends.base import Backend, BackendOptions, Contract, Host, ModelFile, Unavailable
+from edge_agent.backends.base import (
+    Backend,
+    BackendOptions,
+    Contract,
+    Host,
+    ModelFile,
+    Outputs,
+    Unavailable,
+)
 from edge_agent.errors import ModelError
 
 __all__ = [
-    "PROVIDERS", "Backend", "BackendOptions", "Contract", "Host", "ModelFile", "load_backend",
+    "PROVIDERS", "Backend", "BackendOptions", "Contract", "Host", "ModelFile", "Outputs",
+    "load_backend",
 ]  # fmt: skip
 
 PROVIDERS = {

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.bundle_types import EmbeddingSpec
 from edge_agent.engines import modules
 from edge_agent.engines.compile import Engine
 from edge_agent.errors import ModelError
@@ -51,12 +52,34 @@ class Contract:
         channels: length of the raw output's axis that holds box and scores.
         channel_axis: 1 for (1, 4+nc, N), 2 for (1, N, 5+nc).
         max_batch: pictures that one run of the graph may take; 1 for a fixed one.
+        embedding: the second output, None where there is none.
     """
 
     input_shape: tuple[int, int, int, int]
     channels: int
     channel_axis: int
     max_batch: int = 1
+    embedding: EmbeddingSpec | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one run gave for b pictures.
+
+    Attributes:
+        raw: (b, ...) of the head.
+        embedding: (b, channels); None where the backend gives none.
+    """
+
+    raw: Tensor
+    embedding: Tensor | None = None
+
+    def parts(self) -> list[Outputs]:
+        """Those of each picture by itself."""
+        rows = range(len(self.raw))
+        if self.embedding is None:
+            return [Outputs(self.raw[row : row + 1]) for row in rows]
+        return [Outputs(self.raw[r : r + 1], self.embedding[r : r + 1]) for r in rows]
 
 
 @dataclass(frozen=True)
@@ -138,6 +161,13 @@ class Backend(Protocol):
     max_batch: int
     """Pictures that one run of the graph takes; more are run in parts."""
 
+    embeds: bool
+    """Whether it gives the embedding that the contract names."""
+
+    def outputs(self, tensor: Tensor) -> Outputs:
+        """What `run` gives, and the embedding where there is one."""
+        ...
+
     def run(self, tensor: Tensor) -> Tensor:
         """The raw output, (b, ...), for (b, 3, h, w) float32; it belongs to the caller.
 
@@ -153,8 +183,8 @@ class Backend(Protocol):
 
 
 def in_parts(
-    tensor: Tensor, input_shape: tuple[int, ...], most: int, run: Callable[[Tensor], Tensor]
-) -> Tensor:
+    tensor: Tensor, input_shape: tuple[int, ...], most: int, run: Callable[[Tensor], Outputs]
+) -> Outputs:
     """Run any number of pictures through a graph that takes so many at a time.
 
     Args:
@@ -175,7 +205,11 @@ def in_parts(
     if len(tensor) <= most:
         return run(tensor)
     parts = [run(tensor[start : start + most]) for start in range(0, len(tensor), most)]
-    return np.concatenate(parts)
+    embeddings = [part.embedding for part in parts if part.embedding is not None]
+    return Outputs(
+        np.concatenate([part.raw for part in parts]),
+        np.concatenate(embeddings) if embeddings else None,
+    )
 
 
 def in_words(error: BaseException) -> str:

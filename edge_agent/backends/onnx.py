@@ -10,6 +10,7 @@ from edge_agent.backends.base import (
     Contract,
     Host,
     ModelFile,
+    Outputs,
     Tensor,
     Unavailable,
     in_parts,
@@ -37,18 +38,23 @@ class OnnxBackend:
         self.fallback_reason = ""
         self._session: Any = session
         self._input, self.input_shape, self.max_batch = _input(session, contract)
-        self._output, self.output_shape = _output(session, contract)
+        output, self.output_shape = _output(session, contract)
+        self.embeds = contract.embedding is not None
+        self._outputs = [output, *_embedding(session, contract)]
+
+    def outputs(self, tensor: Tensor) -> Outputs:
+        """Raw output and embedding for (b, 3, h, w) float32; raises `ModelError`."""
+        return in_parts(tensor, self.input_shape, self.max_batch, self._run)
 
     def run(self, tensor: Tensor) -> Tensor:
         """The raw output for (b, 3, h, w) float32; raises `ModelError`."""
-        return in_parts(tensor, self.input_shape, self.max_batch, self._run)
+        return self.outputs(tensor).raw
 
-    def _run(self, tensor: Tensor) -> Tensor:
+    def _run(self, tensor: Tensor) -> Outputs:
         try:
-            raw: Tensor = self._session.run([self._output], {self._input: tensor})[0]
+            return Outputs(*self._session.run(self._outputs, {self._input: tensor}))
         except Exception as error:  # the runtime has no common base class
             raise ModelError(f"{self.path}: {in_words(error)}") from None
-        return raw
 
     def close(self) -> None:
         """Let go of the session."""
@@ -142,6 +148,25 @@ def _input(session: Any, contract: Contract) -> tuple[str, tuple[int, ...], int]
         )
     fixed = isinstance(node.shape[0], int)
     return node.name, contract.input_shape, 1 if fixed else contract.max_batch
+
+
+def _embedding(session: Any, contract: Contract) -> list[str]:
+    """The name of the second output, where the manifest promises one."""
+    wanted = contract.embedding
+    if wanted is None:
+        return []
+    for node in session.get_outputs()[1:]:
+        if node.name != wanted.output:
+            continue
+        if node.type != "tensor(float)" or list(node.shape[1:]) != [wanted.channels]:
+            raise ModelError(
+                f"the graph gives {node.type} {node.shape} as {wanted.output}, the manifest"
+                f" promises {wanted.channels} float32 values per picture; build the bundle again"
+            )
+        return [wanted.output]
+    raise ModelError(
+        f"the graph gives no {wanted.output}, which the manifest promises; build the bundle again"
+    )
 
 
 def _output(session: Any, contract: Contract) -> tuple[str, tuple[int, ...]]:

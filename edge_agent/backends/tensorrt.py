@@ -16,6 +16,7 @@ from edge_agent.backends.base import (
     Contract,
     Host,
     ModelFile,
+    Outputs,
     Tensor,
     Unavailable,
     in_parts,
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class TensorrtBackend:
-    """One engine.
+    """One engine. It gives no embedding: engines are compiled for the raw output alone.
 
     Args:
         name: of the provider.
@@ -50,6 +51,7 @@ class TensorrtBackend:
     def __init__(self, name: str, trt: Any, plan: bytes, contract: Contract, host: Host) -> None:
         self.provider = self.wanted_provider = name
         self.fallback_reason = ""
+        self.embeds = False
         self._log = error_log(trt)
         self._driver = host.driver()
         self._lane: Lane | None = None
@@ -81,10 +83,17 @@ class TensorrtBackend:
             self._driver, context, (given, made), (shapes[0], shapes[1]), self._log, recording
         )
 
+    def outputs(self, tensor: Tensor) -> Outputs:
+        """The raw output for (b, 3, h, w) float32; raises `ModelError`."""
+        lane = self._lane
+        assert lane is not None
+        return in_parts(
+            tensor, self.input_shape, self.max_batch, lambda part: Outputs(lane.run(part))
+        )
+
     def run(self, tensor: Tensor) -> Tensor:
         """The raw output for (b, 3, h, w) float32; raises `ModelError`."""
-        assert self._lane is not None
-        return in_parts(tensor, self.input_shape, self.max_batch, self._lane.run)
+        return self.outputs(tensor).raw
 
     def close(self) -> None:
         """Give back the GPU's memory, the youngest first."""

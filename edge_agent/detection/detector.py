@@ -15,6 +15,7 @@ from edge_agent.backends import (
     Contract,
     Host,
     ModelFile,
+    Outputs,
     load_backend,
 )
 from edge_agent.bundle import Bundle, Manifest
@@ -31,6 +32,7 @@ class Result:
         detections: (n, 6) float32 x0, y0, x1, y1, score, class_id in pixels of the picture, best
             first, down to the manifest's ``decode.floor``.
         nonfinite: whether the raw output held NaN or Inf.
+        embedding: (channels,) float32; None where the variant or the backend gives none.
     """
 
     detections: Floats
@@ -38,6 +40,7 @@ class Result:
     preprocess_ms: float
     infer_ms: float
     postprocess_ms: float
+    embedding: Floats | None = None
 
     @property
     def total_ms(self) -> float:
@@ -109,6 +112,11 @@ class Detector:
         return self._backend.wanted_provider
 
     @property
+    def embeds(self) -> bool:
+        """Whether each frame comes with an embedding."""
+        return self._backend.embeds
+
+    @property
     def fallback_reason(self) -> str:
         """Why another provider is active than the wanted one; "" when it is not."""
         return self._backend.fallback_reason
@@ -123,10 +131,10 @@ class Detector:
         start = time.perf_counter()
         tensor, placement = self._letterbox(image)
         ready = time.perf_counter()
-        (raw,) = self.infer([tensor])
+        (outputs,) = self.infer([tensor])
         inferred = time.perf_counter()
         return self.finish(
-            raw,
+            outputs,
             placement,
             preprocess_ms=(ready - start) * 1e3,
             infer_ms=(inferred - ready) * 1e3,
@@ -141,32 +149,35 @@ class Detector:
         """Pictures that one run of the network takes."""
         return self._backend.max_batch
 
-    def infer(self, tensors: Sequence[Tensor]) -> list[Floats]:
-        """The raw output of each (1, 3, h, w) float32 tensor, at most `max_batch` of them.
+    def infer(self, tensors: Sequence[Tensor]) -> list[Outputs]:
+        """What the network gives for each (1, 3, h, w) float32 tensor, at most `max_batch` of them.
 
         Raises:
             ModelError: when the runtime fails.
         """
         if len(tensors) == 1:
-            return [self._backend.run(tensors[0])]
-        raw = self._backend.run(np.concatenate(tensors))
-        return [raw[index : index + 1] for index in range(len(tensors))]
+            return [self._backend.outputs(tensors[0])]
+        return self._backend.outputs(np.concatenate(tensors)).parts()
 
     def finish(
-        self, raw: Floats, placement: Placement, *, preprocess_ms: float, infer_ms: float
+        self, outputs: Outputs, placement: Placement, *, preprocess_ms: float, infer_ms: float
     ) -> Result:
-        """Decode one raw output.
+        """Decode what the network gave for one picture.
 
         Args:
-            raw: of `infer`.
+            outputs: of `infer`.
             placement: of the picture, from its letterbox.
             preprocess_ms: what the letterbox took.
             infer_ms: what the network took.
         """
         start = time.perf_counter()
-        detections, nonfinite = decode(raw, self.manifest.head, self.manifest.decode, placement)
+        spec = self.manifest.decode
+        detections, nonfinite = decode(outputs.raw, self.manifest.head, spec, placement)
+        embedding = None if outputs.embedding is None else outputs.embedding[0]
         postprocess_ms = (time.perf_counter() - start) * 1e3
-        return Result(detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms)
+        return Result(
+            detections, nonfinite, preprocess_ms, infer_ms, postprocess_ms, embedding=embedding
+        )
 
     def warm_up(self, runs: int = 2, together: int = 1) -> None:
         """Run the network on nothing, so that the first real frames are not the slow ones.
@@ -201,4 +212,5 @@ def contract(manifest: Manifest) -> Contract:
         channels=len(manifest.classes) + (5 if anchors else 4),
         channel_axis=2 if anchors else 1,
         max_batch=MAX_BATCH if manifest.free_batch else 1,
+        embedding=manifest.embedding,
     )

@@ -74,22 +74,22 @@ class Baseline:
         together = self.usual()
         result = np.broadcast_to(together, (*frames.shape[:-1], len(together))).copy()
         known = ~((frames > 0) & (self.frames < LEAST_PER_HOUR)).any(-1)
-        touched = frames[known].astype(np.float64)
-        if not len(touched):
-            return result
-        mixed = np.empty((len(touched), len(together)))
-        for feature in self.layout.features:
-            mixed[:, feature.place] = self._mixture(touched, feature.place)
-        result[known] = mixed
+        if known.any():
+            result[known] = self._mixture(frames[known].astype(np.float64))
         return result
 
-    def _mixture(self, frames: Reals, place: slice) -> Reals:
-        """(windows, bins) of one feature; hours weigh as much as they should have of it."""
-        counts = self.counts[:, place].astype(np.float64)
-        n = counts.sum(1)
-        weights = frames * (n / np.maximum(self.frames, 1))
+    def _mixture(self, frames: Reals) -> Reals:
+        """(windows, size); hours weigh as much as they should have of each feature."""
+        starts = [feature.place.start for feature in self.layout.features]
+        widths = [feature.place.stop - feature.place.start for feature in self.layout.features]
+        n = np.add.reduceat(self.counts, starts, axis=1).astype(np.float64)
+        weights = frames[..., None] * (n / np.maximum(self.frames, 1)[:, None])
         weights /= np.maximum(weights.sum(1, keepdims=True), 1e-300)
         worth = 1.0 / np.maximum((weights**2 / np.maximum(n, 1e-300)).sum(1), 1e-300)
-        worth = np.minimum(worth, n.sum())
-        mixture: Reals = worth[:, None] * (weights @ (counts / np.maximum(n, 1.0)[:, None]))
+        worth = np.minimum(worth, n.sum(0))
+        mixture = np.empty((len(frames), self.layout.size))
+        for index, feature in enumerate(self.layout.features):
+            shares = self.counts[:, feature.place] / np.maximum(n[:, index, None], 1.0)
+            np.matmul(weights[..., index], shares, out=mixture[:, feature.place])
+        mixture *= np.repeat(worth, widths, axis=1)
         return mixture

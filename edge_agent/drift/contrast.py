@@ -18,6 +18,7 @@ import numpy.typing as npt
 Counts = npt.NDArray[Any]
 Reals = npt.NDArray[np.float64]
 LEAST_EXPECTED = 5.0
+"""Samples below which a side, or a class, says nothing."""
 
 
 class Measured(NamedTuple):
@@ -34,69 +35,29 @@ class Measured(NamedTuple):
     effect: Reals
 
 
-def groups_of(expected: Reals, *, ordered: bool) -> npt.NDArray[np.intp]:
-    """Which bins are counted together so that each group expects `LEAST_EXPECTED` samples.
-
-    Neighbouring bins of an ordered feature are joined; rare classes are put together. Taken from
-    the baseline alone: groups that followed the window would bias its test.
-
-    Args:
-        expected: (k,) samples that a window should have in each bin.
-        ordered: whether neighbouring bins are alike.
-
-    Returns:
-        (k,) group numbers from 0, without gaps.
-    """
-    return _neighbours(expected) if ordered else _rare_together(expected)
-
-
-def _neighbours(expected: Reals) -> npt.NDArray[np.intp]:
-    groups = np.zeros(len(expected), np.intp)
-    group, gathered = 0, 0.0
-    for index, value in enumerate(expected.tolist()):
-        groups[index] = group
-        gathered += value
-        if gathered >= LEAST_EXPECTED:
-            group, gathered = group + 1, 0.0
-    if group:  # what is left at the end belongs to the last full group
-        groups[groups == group] = group - 1
-    return groups
-
-
-def _rare_together(expected: Reals) -> npt.NDArray[np.intp]:
-    common = np.flatnonzero(expected >= LEAST_EXPECTED)
-    groups = np.full(len(expected), len(common), np.intp)
-    groups[common] = np.arange(len(common))
-    rest = expected[groups == len(common)].sum()
-    if len(common) and rest < LEAST_EXPECTED:
-        rarest = common[expected[common].argmin()]
-        groups[groups == len(common)] = groups[rarest]
-    return groups
-
-
-def grouped(counts: Counts, groups: npt.NDArray[np.intp]) -> Reals:
-    """(..., k) counts over (..., g) groups."""
-    matrix = (groups[:, None] == np.arange(groups.max() + 1)).astype(np.float64)
-    together: Reals = np.asarray(counts, np.float64) @ matrix
-    return together
-
-
-def likelihood_ratio(first: Counts, second: Counts) -> Measured:
+def likelihood_ratio(
+    first: Counts, second: Counts, freedom: npt.NDArray[np.int64] | None = None
+) -> Measured:
     """Any difference between two distributions: G with g - 1 degrees of freedom.
 
     With the correction of Williams (Biometrika 63, 1976). The effect is Cohen's w, without the
     part that chance gives.
+
+    Args:
+        first: (..., k) counts.
+        second: the same shape.
+        freedom: (...) degrees, where some of the k bins are only there to fill the array.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     n, m = a.sum(-1), b.sum(-1)
     pooled, total = a + b, n + m
-    freedom = a.shape[-1] - 1
+    freedom = np.asarray(a.shape[-1] - 1) if freedom is None else freedom
     with np.errstate(divide="ignore", invalid="ignore"):
         share = pooled / total[..., None]
         terms = _xlogy(a, a / (share * n[..., None])) + _xlogy(b, b / (share * m[..., None]))
         margins = np.where(pooled > 0, 1.0 / np.maximum(pooled, 1.0), 0.0).sum(-1)
         excess = (total / n + total / m - 1.0) * (total * margins - 1.0)
-        x = 2.0 * terms.sum(-1) / (1.0 + excess / (6.0 * total * max(1, freedom)))
+        x = 2.0 * terms.sum(-1) / (1.0 + excess / (6.0 * total * np.maximum(1, freedom)))
         effect = np.sqrt(np.maximum(0.0, x - freedom) * total / (n * m))
     known = (np.minimum(n, m) >= LEAST_EXPECTED) & (freedom > 0)
     return Measured(_known(x, known), np.zeros_like(n), _known(effect, known))
@@ -109,17 +70,40 @@ def trend(first: Counts, second: Counts) -> Measured:
     chapter VIII): normal, times exp(skewness * z^3 / 6). The effect is the shift in standard
     deviations of the ranks; its sign says where to.
     """
+    return Measured(*(one[..., 0] for one in trends(first, second, np.zeros(1, np.intp))))
+
+
+def trends(first: Counts, second: Counts, starts: npt.NDArray[np.intp]) -> Measured:
+    """`trend` of several features whose bins lie one behind the other.
+
+    Args:
+        first: (..., size) counts.
+        second: the same shape.
+        starts: (features,) first bin of each.
+
+    Returns:
+        (..., features) each.
+    """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    n, m = a.sum(-1), b.sum(-1)
-    pooled, total = a + b, n + m
+    widths = np.diff(np.append(starts, a.shape[-1]))
+
+    def summed(values: Reals) -> Reals:
+        sums: Reals = np.add.reduceat(values, starts, axis=-1)
+        return sums
+
+    n, m, pooled = summed(a), summed(b), a + b
+    total = n + m
     ranks = np.cumsum(pooled, -1) - pooled / 2.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        centred = (ranks - (ranks * pooled).sum(-1, keepdims=True) / total[..., None]) / total[
-            ..., None
-        ]
-        variance = (centred**2 * pooled).sum(-1) / (total - 1.0)
-        third = (centred**3 * pooled).sum(-1) / total / variance**1.5
-        shift = (centred * b).sum(-1) / m - (centred * a).sum(-1) / n
+        ranks -= np.repeat(summed(ranks * pooled) / total, widths, axis=-1)
+        ranks /= np.repeat(total, widths, axis=-1)
+        weighed = ranks * pooled
+        first_sum = summed(ranks * a)
+        weighed *= ranks
+        variance = summed(weighed) / (total - 1.0)
+        weighed *= ranks
+        third = summed(weighed) / total / variance**1.5
+        shift = summed(ranks * b) / m - first_sum / n
         z = shift / np.sqrt(variance * (1.0 / n + 1.0 / m))
         third *= (1.0 / m**2 - 1.0 / n**2) / (1.0 / m + 1.0 / n) ** 1.5
         effect = shift / np.sqrt(variance)

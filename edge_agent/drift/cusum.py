@@ -28,7 +28,7 @@ def step(sums: Reals, z: Reals) -> Reals:
     return sums
 
 
-def rate(limit: float, spread: float) -> float:
+def rate(limit: npt.ArrayLike, spread: npt.ArrayLike) -> Reals:
     """How often per block one of the two sums begins to be above ``limit``, by chance.
 
     Siegmund's approximation of the average run length, (exp(2kb) - 2kb - 1) / (2k^2) with
@@ -36,29 +36,14 @@ def rate(limit: float, spread: float) -> float:
     own mean may be off.
 
     Args:
-        limit: h, in standard deviations of a block's mean.
-        spread: standard deviation of the baseline's mean, in the same unit.
+        limit: h, in standard deviations of a block's mean; (...).
+        spread: standard deviation of the baseline's mean, in the same unit; broadcasts to it.
     """
-    b = limit + _OVERSHOOT
-    total = 0.0
-    for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True):
-        k = ALLOWANCE - spread * node
-        run = b * b if abs(k) * b < 1e-3 else (_expm1(2 * k * b) - 2 * k * b) / (2 * k * k)
-        total += weight / max(run, 1.0)
-    return 2.0 * total / math.sqrt(2.0 * math.pi)
-
-
-def _expm1(x: float) -> float:
-    return math.expm1(min(x, 700.0))
-
-
-def limit_for(wanted: float, spread: float) -> float:
-    """The limit whose `rate` is ``wanted``, to 1e-6."""
-    low, high = 0.0, 200.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2.0
-        if rate(middle, spread) > wanted:
-            low = middle
-        else:
-            high = middle
-    return high
+    b = np.asarray(limit, np.float64)[..., None] + _OVERSHOOT
+    k = ALLOWANCE - np.asarray(spread, np.float64)[..., None] * _NODES
+    kb = 2.0 * k * b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        run = (np.expm1(np.minimum(kb, 700.0)) - kb) / (2.0 * k * k)
+    run = np.where(np.abs(k) * b < 1e-3, b * b, run)
+    both: Reals = 2.0 / math.sqrt(2.0 * math.pi) * (_WEIGHTS / np.maximum(run, 1.0)).sum(-1)
+    return both

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,19 @@ import numpy.typing as npt
 
 from edge_agent.detection.decode import Floats, above
 from edge_agent.gate.statistics import Statistics
-from edge_agent.monitors.histogram import CLASS_FEATURE, EDGES, INPUT_FEATURES
+from edge_agent.monitors.histogram import (
+    CLASS_FEATURE,
+    EDGES,
+    EMBEDDING_FEATURES,
+    INPUT_FEATURES,
+    PICTURE_FEATURES,
+)
+from edge_agent.monitors.observe import picture_values
 
 HOURS = 24
 _PLACE = tuple(step / 8 for step in range(1, 8))
+_HALF = (*(step / 4 for step in range(1, 13)), 3.5, 4.0, 5.0, 6.0, 8.0)
+_ALONG = (*(-edge for edge in reversed(_HALF)), 0.0, *_HALF)
 _EDGES: dict[str, tuple[float, ...]] = {
     **EDGES,
     # Finer than the profile's: bins as wide as the spread of what is counted hide small shifts.
@@ -29,9 +38,13 @@ _EDGES: dict[str, tuple[float, ...]] = {
     # centre of the box as a share of the picture's width and height
     "box_x": _PLACE,
     "box_y": _PLACE,
+    # A camera's own frames differ less than the reference pictures, in whose unit this is, and may
+    # lie far from all of them.
+    "embedding_distance": tuple(2.0 ** (step / 6) for step in range(-9, 25)),
+    **dict.fromkeys(EMBEDDING_FEATURES[1:], _ALONG),
 }
 BOX_FEATURES = ("score", "box_area", "box_aspect", "box_x", "box_y", CLASS_FEATURE)
-FEATURES = ("detections_per_frame", *BOX_FEATURES, *INPUT_FEATURES)
+FEATURES = ("detections_per_frame", *BOX_FEATURES, *PICTURE_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -54,19 +67,33 @@ def edges_of(name: str) -> tuple[float, ...]:
     return _EDGES[name]
 
 
-class Layout:
-    """All features of a model's classes in one vector of counts."""
+def only_outputs(drifted: Collection[str]) -> bool:
+    """Whether what the model says changed while nothing of the pictures did: another concept?"""
+    return bool(drifted) and not set(drifted) & set(INPUT_FEATURES)
 
-    def __init__(self, classes: int) -> None:
+
+class Layout:
+    """All features of a model's classes in one vector of counts.
+
+    Args:
+        classes: of the model.
+        embedding: whether its frames come with an embedding.
+    """
+
+    def __init__(self, classes: int, *, embedding: bool = False) -> None:
         self.classes = classes
+        self.names = (*FEATURES, *EMBEDDING_FEATURES) if embedding else FEATURES
         made, at = [], 0
-        for name in FEATURES:
+        for name in self.names:
             bins = classes if name == CLASS_FEATURE else len(_EDGES[name]) + 1
             made.append(Feature(name, name != CLASS_FEATURE, slice(at, at + bins)))
             at += bins
         self.features = tuple(made)
         self.size = at
         self.ordered = tuple(feature for feature in made if feature.ordered)
+        self.classes_feature = next(feature for feature in made if not feature.ordered)
+        self.place_of_classes = self.classes_feature.place
+        self.starts = np.array([feature.place.start for feature in made], np.intp)
         self._start = {feature.name: feature.place.start for feature in made}
 
     def indices(self, values: Mapping[str, float]) -> list[int]:
@@ -91,6 +118,7 @@ def values_of(
     statistics: Statistics | None,
     ssim: float | None,
     seq: int,
+    embedded: Mapping[str, float],
 ) -> dict[str, float]:
     """The values of one frame.
 
@@ -101,17 +129,12 @@ def values_of(
         statistics: of the picture, None where there is no gate.
         ssim: likeness to the reference, None without one.
         seq: number of the frame; chooses the box.
+        embedded: features of its embedding; empty without one.
     """
     reported = above(detections, confidence)
     found = {"detections_per_frame": float(len(reported))}
-    if statistics is not None:
-        found |= {
-            "luminance": statistics.luminance,
-            "contrast": statistics.contrast,
-            "sharpness": statistics.sharpness,
-        }
-    if ssim is not None:
-        found["ssim"] = ssim
+    found |= picture_values(statistics, ssim)
+    found |= embedded
     dice = zlib.crc32(seq.to_bytes(8, "little", signed=True))
     if len(detections):
         found["score"] = float(detections[dice % len(detections), 4])

@@ -8,48 +8,48 @@ from __future__ import annotations
 
 import math
 
-from edge_agent.drift.tails import chi2_tail, normal_tail
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.drift.tails import Reals, chi2_tail, normal_tail
 
 SCALES = (3, 4, 6, 8, 12, 16, 24, 32, 48)
 """Lengths of the windows in blocks; none is judged before the shortest is there."""
+OVERLAP = 0.75
+"""Beginnings at any scale, over the sum of those at each: windows of many lengths hold the same
+blocks. At most 0.68 in simulations of three million blocks (tests/edge_agent/drift)."""
+_TO, _STEP = 400.0, 0.02
 
 
-def price(x: float, freedom: int, *, skew: float = 0.0) -> float:
+def price(x: npt.ArrayLike, freedom: npt.ArrayLike, *, skew: npt.ArrayLike = 0.0) -> Reals:
     """How often, per block, a statistic begins to be as large as x at any scale, by chance.
 
     For the sum over a moving window of L blocks, beginnings are P(X > x) times
     ``y^2 / 2 * nu(y)``, ``y = sqrt(2 x / L)``: the rate at which a Gaussian process whose
     correlation falls linearly crosses a level, corrected for discrete time (Siegmund, Sequential
     Analysis, 1985; nu as in Siegmund and Yakir, The Statistics of Gene Mapping, 2007, page 112).
-    The scales are added up: an upper bound.
+    The scales are added up, which is an upper bound, times `OVERLAP`.
 
     Args:
-        x: chi-square distributed.
+        x: (...) chi-square distributed.
         freedom: its degrees.
         skew: logarithm by which the tail is raised (`contrast.Measured`).
     """
-    if x <= 0:
-        return 1.0
-    tail = chi2_tail(x, freedom)
-    looks = sum(beginnings(math.sqrt(2.0 * x / scale)) for scale in SCALES)
-    return min(1.0, tail * looks * math.exp(min(skew, 50.0)))
+    value = np.asarray(x, np.float64)
+    looks = np.interp(value, _AT, _LOOKS)
+    raised = chi2_tail(value, freedom) * looks * np.exp(np.minimum(skew, 50.0))
+    result: Reals = np.where(value > 0, np.minimum(1.0, raised), 1.0)
+    return result
 
 
-def beginnings(y: float) -> float:
+def beginnings(y: npt.ArrayLike) -> Reals:
     """``y^2 / 2 * nu(y)``: the share of exceedances that begin one; 1 for a window of one block."""
-    half = y / 2.0
+    half = np.asarray(y, np.float64) / 2.0
     below = 1.0 - normal_tail(half)
-    density = math.exp(-half * half / 2.0) / math.sqrt(2.0 * math.pi)
-    return min(1.0, y * (below - 0.5) / (half * below + density))
+    density = np.exp(-half * half / 2.0) / math.sqrt(2.0 * math.pi)
+    share: Reals = np.minimum(1.0, 2.0 * half * (below - 0.5) / (half * below + density))
+    return share
 
 
-def critical(rate: float, freedom: int) -> float:
-    """The least x whose `price` is at most ``rate``, to 1e-6, without skewness."""
-    low, high = 0.0, 400.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2.0
-        if price(middle, freedom) > rate:
-            low = middle
-        else:
-            high = middle
-    return high
+_AT = np.arange(0.0, _TO + _STEP, _STEP)
+_LOOKS = OVERLAP * np.sum([beginnings(np.sqrt(2.0 * _AT / scale)) for scale in SCALES], axis=0)

@@ -1,17 +1,19 @@
 """Training/serving skew: does the camera show what the bundle's profile was made of?
 
-Sampled frames of all cameras are gathered; every ``profile_frames`` of them PSI per output feature
-is computed against the profile, one verdict is given, and the next begins empty. The profile is a
-set of pictures and not a stream, so this asks for a large effect only: a feature differs when its
-PSI is above ``psi_max`` *and* above what chance gives: under "nothing changed" PSI is about
-``(1/n + 1/m) * chi2(bins - 1)`` for n and m independent samples. Boxes of one frame belong
+Sampled frames are gathered; every ``profile_frames`` of them PSI per feature is computed against
+the profile, one verdict is given, and the next begins empty. Of all cameras together the outputs
+are judged, and an alarm may follow; of each camera outputs and pictures, which is only told.
+
+The profile is a set of pictures and not a stream, so this asks for a large effect only: a feature
+differs when its PSI is above ``psi_max`` *and* above what chance gives: under "nothing changed" PSI
+is about ``(1/n + 1/m) * chi2(bins - 1)`` for n and m independent samples. Boxes of one frame belong
 together, so n is the number of frames, however many boxes they held.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.config import Drift
@@ -45,12 +47,19 @@ class SkewMonitor:
     Args:
         profile: of the bundle; None gives no verdict ever.
         settings: the effect that matters, and frames per verdict.
+        features: that are compared.
     """
 
-    def __init__(self, profile: Profile | None, settings: Drift) -> None:
+    def __init__(
+        self,
+        profile: Profile | None,
+        settings: Drift,
+        features: Sequence[str] = OUTPUT_FEATURES,
+    ) -> None:
         self.verdict = SkewVerdict()
         self._profile = profile
         self._settings = settings
+        self._features = features
         self._gathered: Histograms | None = None
 
     @property
@@ -67,16 +76,23 @@ class SkewMonitor:
         self._gathered.merge(counted)
         if self._gathered.frames < self._settings.profile_frames:
             return None
-        self.verdict = judge(self._profile.histograms, self._gathered, self._settings.psi_max)
+        self.verdict = judge(
+            self._profile.histograms, self._gathered, self._settings.psi_max, self._features
+        )
         self._gathered = None
         return self.verdict
 
 
-def judge(reference: Histograms, counted: Histograms, psi_max: float) -> SkewVerdict:
-    """PSI of each output feature that can be compared, and which of them differ. Pure."""
+def judge(
+    reference: Histograms,
+    counted: Histograms,
+    psi_max: float,
+    features: Sequence[str] = OUTPUT_FEATURES,
+) -> SkewVerdict:
+    """PSI of each feature that can be compared, and which of them differ. Pure."""
     values: dict[str, float] = {}
     limits: dict[str, float] = {}
-    for name in OUTPUT_FEATURES:
+    for name in features:
         value = psi(reference.counts[name], counted.counts[name])
         if value is not None:
             bins = len(counted.counts[name])

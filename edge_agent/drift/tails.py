@@ -1,69 +1,61 @@
 """Tails of the chi-square and normal distributions, far out, without SciPy.
 
-Devices have no SciPy, and a false-alarm budget of one a month needs tails of 1e-9. The regularised
-incomplete gamma function is that of Abramowitz and Stegun (1964): the series 6.5.29 below the mean,
-the continued fraction 6.5.31 above it, evaluated by Lentz's method (Thompson and Barnett,
-J. Comput. Phys. 64, 1986). Relative error against SciPy below 1e-10 (tested).
+Devices have no SciPy, and a false-alarm budget of one a month needs tails of 1e-9. For whole
+degrees of freedom the tail is a finite sum of positive terms, so nothing cancels (Abramowitz and
+Stegun, 1964, 26.4.4 and 26.4.5), and many are computed at once. Relative error against SciPy below
+1e-9 (tested).
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
-_STEPS = 1000
-_EPSILON = 1e-15
-_TINY = 1e-300
+import numpy as np
+import numpy.typing as npt
+
+Reals = npt.NDArray[np.float64]
+_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
-def normal_tail(z: float) -> float:
+def normal_tail(z: npt.ArrayLike) -> Reals:
     """P(Z > z) of a standard normal."""
-    return 0.5 * math.erfc(z / math.sqrt(2.0))
+    half: Reals = np.asarray(_erfc(np.asarray(z, np.float64) / math.sqrt(2.0)), np.float64) / 2.0
+    return half
 
 
-def normal_quantile(tail: float) -> float:
-    """The z with P(Z > z) = ``tail``, 0 < tail < 1, by bisection to 1e-12."""
-    low, high = -40.0, 40.0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        if normal_tail(middle) > tail:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+def chi2_tail(x: npt.ArrayLike, freedom: npt.ArrayLike) -> Reals:
+    """P(X > x) of a chi-square with ``freedom`` degrees, whole and at least 1; 1 for x <= 0.
+
+    Args:
+        x: (...) values.
+        freedom: the same shape, or one that broadcasts to it.
+    """
+    value, degrees = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(freedom, np.int64))
+    half, odd = np.maximum(value, 0.0) / 2.0, degrees % 2
+    tail = np.zeros(half.shape)
+    at_odd = odd == 1
+    tail[at_odd] = 2.0 * normal_tail(np.sqrt(2.0 * half[at_odd]))
+    most = int(degrees.max(initial=1)) // 2
+    if most:
+        steps = np.arange(most)
+        power = steps + odd[..., None] / 2.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rise = np.where(power > 0, power * np.log(half)[..., None], 0.0)
+        terms = np.exp(rise - _log_gamma(most)[odd] - half[..., None])
+        tail += np.where(steps < (degrees // 2)[..., None], terms, 0.0).sum(-1)
+    result: Reals = np.where(value > 0, np.minimum(tail, 1.0), 1.0)
+    return result
 
 
-def chi2_tail(x: float, freedom: int) -> float:
-    """P(X > x) of a chi-square with ``freedom`` degrees; 1 for x <= 0."""
-    if x <= 0:
-        return 1.0
-    shape, half = freedom / 2.0, x / 2.0
-    weight = math.exp(shape * math.log(half) - half - math.lgamma(shape))
-    if half < shape + 1.0:
-        return max(0.0, 1.0 - weight * _series(shape, half))
-    return weight * _fraction(shape, half)
-
-
-def _series(shape: float, x: float) -> float:
-    term = total = 1.0 / shape
-    for step in range(1, _STEPS):
-        term *= x / (shape + step)
-        total += term
-        if term < total * _EPSILON:
-            break
-    return total
-
-
-def _fraction(shape: float, x: float) -> float:
-    b = x + 1.0 - shape
-    c, d = 1.0 / _TINY, 1.0 / b
-    value = d
-    for step in range(1, _STEPS):
-        factor = -step * (step - shape)
-        b += 2.0
-        d = 1.0 / (factor * d + b or _TINY)
-        c = b + factor / c or _TINY
-        delta = c * d
-        value *= delta
-        if abs(delta - 1.0) < _EPSILON:
-            break
-    return value
+@lru_cache(4)
+def _log_gamma(terms: int) -> Reals:
+    """(2, terms): ln Gamma(i + 1) and ln Gamma(i + 3/2)."""
+    steps = np.arange(1.0, terms)
+    rows = [
+        np.concatenate(
+            ([math.lgamma(1 + half)], math.lgamma(1 + half) + np.cumsum(np.log(steps + half)))
+        )
+        for half in (0.0, 0.5)
+    ]
+    return np.stack(rows)

@@ -1,13 +1,14 @@
 """The verdict over all features at one block: inside the budget, and large enough. Pure.
 
 Each feature has a rate: how often per block it would begin to look so different by chance, over its
-tests and all lengths of windows. Benjamini and Hochberg's procedure (J. R. Stat. Soc. B 57, 1995)
-compares the rates of all features with what one block may use of the budget.
+tests and all lengths of windows. Benjamini and Hochberg's procedure (J. R. Stat. Soc. B 57, 1995),
+with weights (Genovese, Roeder and Wasserman, Biometrika 93, 2006), compares the rates of all
+features with what one block may use of the budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,16 +19,15 @@ from edge_agent.drift.contrast import (
     Counts,
     Measured,
     Reals,
-    grouped,
-    groups_of,
     largest_share,
     likelihood_ratio,
-    trend,
+    trends,
 )
-from edge_agent.drift.layout import Feature, Layout
+from edge_agent.drift.grouping import BLOCK, Grouping
+from edge_agent.drift.layout import Layout
 from edge_agent.drift.scan import SCALES, price
+from edge_agent.monitors.histogram import CLASS_FEATURE
 
-BLOCK = 100
 LEAST_SAMPLES = BLOCK * SCALES[0]
 LEAST_SHIFT = 0.1
 """Of a mean, in standard deviations; also the least relative change of a class's share."""
@@ -35,27 +35,85 @@ LEAST_W = 0.1
 """Cohen's w, "small" (Statistical Power Analysis for the Behavioral Sciences, 1988)."""
 CUSUM = 0.1
 """Share of an ordered feature's budget that the cumulative sums use."""
-Groups = Mapping[tuple[str, int], npt.NDArray[np.intp]]
+SHIFT, SHARE = 0.75, 0.85
+"""Shares of the test that knows what it looks for: a shift; one class against the rest."""
+SHAPE = {True: 1.0 - SHIFT - CUSUM, False: 1.0 - SHARE}
+"""Share of the test for any difference: of ordered features, and of the classes."""
+_IMPORTANCE = {"detections_per_frame": 1.6, "score": 1.6, "box_area": 1.6, CLASS_FEATURE: 2.6}
+_IMPORTANCE |= {"box_aspect": 0.8, "box_x": 0.5, "box_y": 0.5}
+LEAST_IMPORTANCE = 0.45
+"""Of statistics of the picture, which the input check watches, too, and of its embedding."""
 
 
-class Test(NamedTuple):
-    """One way to look at a feature: its share of the budget and the least effect that matters."""
-
-    name: str
-    weight: float
-    least: float
-    measure: Callable[[Counts, Counts], Measured]
-
-
-SHIFT = Test("shift", 0.65, LEAST_SHIFT, trend)
-SHARE = Test("share", 0.7, LEAST_SHIFT, largest_share)
-SHAPE = Test("shape", 0.25, LEAST_W, likelihood_ratio)
-SHAPE_OF_CLASSES = SHAPE._replace(weight=0.3)
+def weights_of(layout: Layout, known: npt.NDArray[np.bool_]) -> Reals:
+    """(features,) shares of the budget: mean 1 over the features that the baseline has, else 0."""
+    raw = np.array([_IMPORTANCE.get(one.name, LEAST_IMPORTANCE) for one in layout.features])
+    raw = np.where(known, raw, 0.0)
+    weights: Reals = raw * (known.sum() / max(raw.sum(), 1e-300))
+    return weights
 
 
-def tests_of(feature: Feature) -> tuple[Test, Test]:
-    """How a feature is looked at; with the cumulative sums the weights add up to 1."""
-    return (SHIFT, SHAPE) if feature.ordered else (SHARE, SHAPE_OF_CLASSES)
+class Sharpest(NamedTuple):
+    """The sharpest look at each feature, each (..., features).
+
+    Attributes:
+        rate: per block, at which chance begins to look like this; at most 1.
+        effect: in the unit of the test; 0 when nothing was large enough.
+        scale: number of the window's length in `SCALES`.
+        shape: whether it was the test for any difference.
+    """
+
+    rate: Reals
+    effect: Reals
+    scale: npt.NDArray[np.intp]
+    shape: npt.NDArray[np.bool_]
+
+
+def examine(grouping: Grouping, references: Counts, windows: Counts) -> Sharpest:
+    """Look at all features through windows of all lengths, the shortest first.
+
+    Args:
+        grouping: chosen from the baseline.
+        references: (..., scales, size) counts that each window is compared with.
+        windows: (..., scales, size) counts; not all `SCALES` need be there.
+    """
+    pairs = (_aimed(grouping, references, windows), _any(grouping, references, windows))
+    rate = np.concatenate([one for one, _ in pairs], -2)
+    effect = np.concatenate([one for _, one in pairs], -2)
+    best = rate.argmin(-2)[..., None, :]
+    scales = windows.shape[-2]
+    least, seen = (np.take_along_axis(one, best, -2)[..., 0, :] for one in (rate, effect))
+    return Sharpest(least, seen, best[..., 0, :] % scales, best[..., 0, :] >= scales)
+
+
+def _aimed(grouping: Grouping, references: Counts, windows: Counts) -> tuple[Reals, Reals]:
+    """Rates and effects, (..., scales, features), of shifts and of single classes."""
+    layout = grouping.layout
+    found = trends(references, windows, layout.starts)
+    place, at = layout.place_of_classes, layout.features.index(layout.classes_feature)
+    share = largest_share(references[..., place], windows[..., place])
+    for shifts, shares in zip(found, share, strict=True):
+        shifts[..., at] = shares
+    looks = np.full(len(layout.features), 1.0 / SHIFT)
+    looks[at] = layout.classes / SHARE
+    return _rates(found, 1, looks, LEAST_SHIFT)
+
+
+def _any(grouping: Grouping, references: Counts, windows: Counts) -> tuple[Reals, Reals]:
+    """Rates and effects, (..., scales, features), of any difference."""
+    freedom = grouping.freedom[: windows.shape[-2]]
+    found = likelihood_ratio(grouping.grouped(references), grouping.grouped(windows), freedom)
+    looks = np.array([1.0 / SHAPE[one.ordered] for one in grouping.layout.features])
+    return _rates(found, np.maximum(1, freedom), looks, LEAST_W)
+
+
+def _rates(
+    found: Measured, freedom: int | npt.NDArray[np.int64], looks: Reals, least: float
+) -> tuple[Reals, Reals]:
+    """The price of each look; those at what is too small to matter say nothing."""
+    large = np.abs(found.effect) >= least
+    rate = price(np.where(large, found.x, 0.0), freedom, skew=found.skew) * looks
+    return np.where(large, np.minimum(1.0, rate), 1.0), np.where(large, found.effect, 0.0)
 
 
 @dataclass(frozen=True)
@@ -68,6 +126,7 @@ class Finding:
         test: shift, shape, share or slow.
         effect: in the unit of the test; 0 when nothing was significant and large enough.
         blocks: length of the window.
+        weight: its share of the budget; 1 is an even one.
     """
 
     feature: str
@@ -75,75 +134,52 @@ class Finding:
     test: str = ""
     effect: float = 0.0
     blocks: int = 0
+    weight: float = 1.0
 
 
-def choose_groups(layout: Layout, usual: Reals) -> dict[tuple[str, int], npt.NDArray[np.intp]]:
-    """(feature, length of window) -> which bins are counted together, by the baseline alone.
-
-    Args:
-        layout: of the counts.
-        usual: (size,) counts per sampled frame in the baseline.
-    """
-    return {
-        (feature.name, scale): groups_of(
-            usual[feature.place] * (BLOCK * scale), ordered=feature.ordered
-        )
-        for feature in layout.features
-        for scale in SCALES
-    }
-
-
-def look(
-    feature: Feature, test: Test, groups: npt.NDArray[np.intp], reference: Reals, window: Counts
-) -> tuple[Measured, int]:
-    """One test of one feature over whole vectors of counts (..., size), and its freedom."""
-    first, second = reference[..., feature.place], window[..., feature.place]
-    if test.measure is not likelihood_ratio:
-        return test.measure(first, second), 1
-    first, second = grouped(first, groups), grouped(second, groups)
-    return test.measure(first, second), max(1, first.shape[-1] - 1)
+def findings_of(grouping: Grouping, looks: Sharpest) -> list[Finding]:
+    """One look at each feature in words, from arrays without leading axes."""
+    weights = weights_of(grouping.layout, grouping.known).tolist()
+    made = []
+    for index, feature in enumerate(grouping.layout.features):
+        rate, effect = float(looks.rate[index]), float(looks.effect[index])
+        if rate >= 1.0:
+            made.append(Finding(feature.name, weight=weights[index]))
+            continue
+        aimed = "shift" if feature.ordered else "share"
+        test = "shape" if looks.shape[index] else aimed
+        blocks = SCALES[int(looks.scale[index])]
+        made.append(Finding(feature.name, rate, test, effect, blocks, weights[index]))
+    return made
 
 
-def looks(feature: Feature, test: Test) -> float:
-    """By what the price of one look is multiplied: classes, and the test's share of the budget."""
-    bins = feature.place.stop - feature.place.start
-    return (1.0 if feature.ordered or test.name == SHAPE.name else bins) / test.weight
+def chance_of(rates: Reals, weights: Reals) -> Reals:
+    """How often per block any feature begins to look as it does, by chance (...).
 
-
-def examine(
-    feature: Feature, groups: Groups, references: Mapping[int, Reals], windows: Mapping[int, Counts]
-) -> Finding:
-    """The sharpest look at a feature through windows of every length that is there.
+    Simes' combination (Biometrika 73, 1986), weighted: at most a level if and only if Benjamini and
+    Hochberg's procedure at that level discovers something.
 
     Args:
-        feature: which.
-        groups: of `choose_groups`.
-        references: length -> (size,) counts that its window is compared with.
-        windows: length -> (size,) counts.
+        rates: (..., features).
+        weights: (features,) of `weights_of`.
     """
-    best = Finding(feature.name)
-    for scale, window in windows.items():
-        for test in tests_of(feature):
-            found, freedom = look(
-                feature, test, groups[feature.name, scale], references[scale], window
-            )
-            x, skew, effect = (float(value) for value in found)
-            if abs(effect) < test.least:
-                continue
-            rate = price(x, freedom, skew=skew) * looks(feature, test)
-            if rate < best.rate:
-                best = Finding(feature.name, rate, test.name, effect, scale)
-    return best
+    used = weights > 0
+    if not used.any():
+        return np.ones(rates.shape[:-1])
+    ordered = np.sort(rates[..., used] / weights[used], -1)
+    ranks = np.arange(1, int(used.sum()) + 1)
+    chance: Reals = np.minimum(1.0, (ordered * (len(ranks) / ranks)).min(-1))
+    return chance
 
 
 def discoveries(findings: Sequence[Finding], budget: float) -> frozenset[str]:
     """The features whose rates are inside the budget, with false discoveries controlled."""
-    ordered = sorted(findings, key=lambda one: one.rate)
+    ordered = sorted((one.rate / one.weight, one.feature) for one in findings if one.weight > 0)
     last = 0
-    for rank, one in enumerate(ordered, 1):
-        if one.rate <= budget * rank / len(ordered):
+    for rank, (rate, _) in enumerate(ordered, 1):
+        if rate <= budget * rank / len(ordered):
             last = rank
-    return frozenset(one.feature for one in ordered[:last])
+    return frozenset(name for _, name in ordered[:last])
 
 
 @dataclass(frozen=True)

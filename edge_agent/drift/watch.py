@@ -7,53 +7,19 @@ no frame waits for it, and gives the history to whoever goes to the disk.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from edge_agent.clerk import AtOnce, Disk
-from edge_agent.detection.decode import Floats
-from edge_agent.drift import memory
-from edge_agent.drift.baseline import Ints
-from edge_agent.drift.history import FIRST_SAMPLES, Block, History, Rules
-from edge_agent.drift.layout import Layout, values_of
-from edge_agent.drift.sampling import Spacing
+from edge_agent.drift.budget import levels
+from edge_agent.drift.camera import CameraWatch, Glance
+from edge_agent.drift.history import Block, History
+from edge_agent.drift.layout import only_outputs
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
-from edge_agent.drift.verdict import BLOCK, LEAST_SAMPLES, Standing, Verdict
-from edge_agent.errors import StorageError
-from edge_agent.gate.statistics import Statistics
+from edge_agent.drift.verdict import Standing, Verdict
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_output
-
-log = logging.getLogger(__name__)
-_PACE_OF = ("luminance", "contrast", "detections_per_frame", "score")
-"""Statistics that every frame has, by which it is learnt how long frames resemble each other."""
-
-
-@dataclass(frozen=True)
-class Glance:
-    """One frame as the drift sees it.
-
-    Attributes:
-        detections: (n, 6), down to the decode floor.
-        size: width and height of the picture in pixels.
-        statistics: of the picture, None where there is no gate.
-        ssim: likeness to the reference, None without one.
-        seq: number of the frame.
-        at: wall-clock seconds at which it was captured.
-    """
-
-    detections: Floats
-    size: tuple[int, int]
-    statistics: Statistics | None
-    ssim: float | None
-    seq: int
-    at: float
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 
 
 @dataclass(frozen=True)
@@ -73,140 +39,14 @@ class Judged:
     history: History
 
 
-class CameraWatch:
-    """One camera of one release.
-
-    Args:
-        camera: id.
-        layout: of the counts.
-        rules: the camera's part of the budget.
-        spacing_s: seconds between frames that count; None learns it.
-        path: where the history is kept.
-        disk: who writes it there.
-
-    Attributes:
-        trouble: why the history could not be written the last time, or "".
-    """
-
-    def __init__(
-        self,
-        camera: str,
-        layout: Layout,
-        rules: Rules,
-        spacing_s: float | None,
-        path: Path,
-        *,
-        disk: Disk | None = None,
-    ) -> None:
-        self.camera = camera
-        self._layout = layout
-        self._rules = rules
-        self._path = path
-        self._disk = disk or AtOnce()
-        self.history, remembered_s = _remembered(path, layout)
-        known_s = spacing_s if spacing_s is not None else remembered_s
-        self.spacing = Spacing(known_s, len(_PACE_OF))
-        self._next = 0.0
-        self._began: float | None = None
-        self._frames: dict[int, int] = {}
-        self._counts: dict[int, Ints] = {}
-        self._gathered = 0
-        self._full: list[Block] = []
-        self.trouble = ""
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Sampled frames so far, and how many the next step needs: a baseline, then a verdict."""
-        history = self.history
-        waiting = self._gathered + BLOCK * len(self._full)
-        if history.learning:
-            return history.baseline.samples + waiting, FIRST_SAMPLES
-        return min(LEAST_SAMPLES, history.samples + waiting), LEAST_SAMPLES
-
-    def look(self, frame: Glance, confidence: float, now: float) -> bool:
-        """Take a frame at a monotonic time; whether it counts."""
-        if self.spacing.seconds is None:
-            self.spacing.add(now, _pace_values(frame, confidence))
-            return False
-        if now < self._next:
-            return False
-        self._next = now + self.spacing.seconds
-        if self._began is None:
-            self._began = now
-        hour = time.localtime(frame.at).tm_hour
-        if hour not in self._counts:
-            self._frames[hour], self._counts[hour] = 0, np.zeros(self._layout.size, np.int64)
-        values = values_of(
-            frame.detections,
-            confidence=confidence,
-            size=frame.size,
-            statistics=frame.statistics,
-            ssim=frame.ssim,
-            seq=frame.seq,
-        )
-        self._counts[hour][self._layout.indices(values)] += 1
-        self._frames[hour] += 1
-        self._gathered += 1
-        if self._gathered == BLOCK:
-            self._full.append(Block(self._frames, self._counts, now - self._began))
-            self._frames, self._counts, self._gathered, self._began = {}, {}, 0, now
-        return True
-
-    def take(self) -> list[Block]:
-        """The full blocks, handed out once."""
-        full, self._full = self._full, []
-        return full
-
-    def judge(self, blocks: list[Block]) -> list[Judged]:
-        """Verdicts of full blocks; the history is then given to be written down."""
-        told = []
-        for block in blocks:
-            before = self.history.standing
-            verdict = self.history.add(block, self._rules)
-            if verdict is not None:
-                after = self.history.standing
-                told.append(Judged(self.camera, verdict, before, after, self.history))
-        if blocks:
-            data = memory.encode(self.history, self.spacing.seconds)
-            self._disk.do(f"drift {self._path}", lambda: self._write(data))
-        return told
-
-    def _write(self, data: bytes) -> None:
-        """An errand."""
-        try:
-            memory.write(self._path, data)
-            self.trouble = ""
-        except StorageError as error:
-            self.trouble = f"{error}; what is usual for camera {self.camera} is not kept"
-
-
-def _remembered(path: Path, layout: Layout) -> tuple[History, float | None]:
-    """What was written down; a damaged file must not keep the device from inferring."""
-    try:
-        known = memory.read(path, layout)
-    except StorageError as error:
-        log.error("%s", error)
-        known = None
-    return known if known is not None else (History.begin(layout), None)
-
-
-def _pace_values(frame: Glance, confidence: float) -> list[float]:
-    scores = frame.detections[:, 4]
-    seen, nothing = frame.statistics, float("nan")
-    return [
-        seen.luminance if seen is not None else nothing,
-        seen.contrast if seen is not None else nothing,
-        float((scores > confidence).sum()),
-        float(scores[0]) if len(scores) else 0.0,
-    ]
-
-
 class DriftWatch:
     """All cameras of one release, and the profile.
 
     Args:
         cameras: id -> watch.
-        skew: against the bundle's profile.
+        skew: of all cameras together against the bundle's profile.
+        own: the same of each camera by itself; told, and no alarm.
+        knob: false alarms per month that these cameras share.
         classes: of the model.
         confidence: the manifest's, by which the profile was counted.
         clock: monotonic seconds.
@@ -217,17 +57,26 @@ class DriftWatch:
         cameras: Mapping[str, CameraWatch],
         skew: SkewMonitor,
         *,
+        knob: float,
         classes: int,
         confidence: float,
+        own: Mapping[str, SkewMonitor] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cameras = dict(cameras)
         self.skew = skew
+        self._knob = knob
+        self.own = dict(own or {})
         self._classes = classes
         self._confidence = confidence
         self._clock = clock
         self._lock = threading.Lock()
-        self._counted = Histograms(classes)
+        self._counted: dict[str, Histograms] = {}
+
+    @property
+    def concept(self) -> bool:
+        """Whether a camera's outputs left their past while nothing of its pictures did."""
+        return any(only_outputs(one.history.standing.raised) for one in self.cameras.values())
 
     @property
     def raised(self) -> bool:
@@ -244,6 +93,10 @@ class DriftWatch:
         )
         return (*self.skew.verdict.differs, *own)
 
+    def skews(self) -> dict[str, SkewVerdict]:
+        """Camera -> its last comparison with the profile, empty before the first."""
+        return {name: monitor.verdict for name, monitor in self.own.items()}
+
     def look(self, camera: str, frame: Glance) -> None:
         """A frame that the gate passed, or that had no gate, after the model judged it."""
         watch = self.cameras.get(camera)
@@ -251,9 +104,12 @@ class DriftWatch:
             return
         with self._lock:
             if watch.look(frame, self._confidence, self._clock()):
+                counted = self._counted.setdefault(camera, Histograms(self._classes))
+                observe_input(counted, picture_values(frame.statistics, frame.ssim))
+                observe_input(counted, frame.embedded)
                 width, height = frame.size
                 observe_output(
-                    self._counted,
+                    counted,
                     frame.detections,
                     confidence=self._confidence,
                     width=width,
@@ -264,6 +120,34 @@ class DriftWatch:
         """Judge what was gathered since the last time; a disk that fails is a camera's trouble."""
         with self._lock:
             full = {name: watch.take() for name, watch in self.cameras.items()}
-            counted, self._counted = self._counted, Histograms(self._classes)
-        judged = [one for name, blocks in full.items() for one in self.cameras[name].judge(blocks)]
-        return judged, self.skew.update(counted) if counted.frames else None
+            counted, self._counted = self._counted, {}
+        judged = [one for name, blocks in full.items() for one in self._judge(name, blocks)]
+        self.keep()
+        whole = Histograms(self._classes)
+        for name, one in counted.items():
+            whole.merge(one)
+            if name in self.own:
+                self.own[name].update(one)
+        return judged, self.skew.update(whole) if whole.frames else None
+
+    def keep(self, *, at_once: bool = False) -> None:
+        """Have the blocks that fill written, once a minute, or at once when the agent ends."""
+        for watch in self.cameras.values():
+            with self._lock:
+                gathering = watch.due(self._clock(), at_once=at_once)
+            if gathering is not None:
+                watch.keep_gathering(gathering)
+
+    def _judge(self, camera: str, blocks: list[Block]) -> list[Judged]:
+        """Verdicts of a camera's full blocks; its history is then given to be written."""
+        watch, told = self.cameras[camera], []
+        for block in blocks:
+            if not watch.add(block):
+                continue
+            before = watch.history.standing
+            level = levels({name: one.seat for name, one in self.cameras.items()}, self._knob)
+            verdict = watch.history.conclude(level[camera])
+            told.append(Judged(camera, verdict, before, watch.history.standing, watch.history))
+        if blocks:
+            watch.keep()
+        return told

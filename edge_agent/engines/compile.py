@@ -83,6 +83,7 @@ def compile_engine(
     tell("parse")
     if not parser.parse(onnx):
         raise ModelError(f"the parser refuses the graph: {_parser_errors(parser)}")
+    _leave_raw_output(network)
     config = builder.create_builder_config()
     _set_types(trt, config, request)
     _set_capability(trt, config, request)
@@ -96,6 +97,12 @@ def compile_engine(
     if plan is None:
         raise ModelError(f"TensorRT builds no engine: {log.reason()}")
     return Engine(bytes(plan), b"" if request.capability else _timings(config))
+
+
+def _leave_raw_output(network: Any) -> None:
+    """Take the embedding out: an engine's buffers and its recorded graph are for one output."""
+    for index in reversed(range(1, network.num_outputs)):
+        network.unmark_output(network.get_output(index))
 
 
 def _network_flags(trt: Any) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from edge_agent.errors import StorageError
 from edge_agent.feedback.frames import Box, Detected, FrameKey
 from edge_agent.feedback.store import Store
-from edge_agent.telemetry.payloads import feedback_totals
+from edge_agent.telemetry.totals import feedback_totals
 
 if TYPE_CHECKING:
     from edge_agent.detection.decode import Floats

@@ -113,7 +113,9 @@ class Gate:
         checks = self._scored({**found, **judged.found})
         failed = telling(checks)
         text = _failed(failed) if failed else self._text(judged.ssim)
-        return Verdict(not failed, judged.ssim, measure(view.gray), text, checks, judged.name)
+        return Verdict(
+            not failed, judged.ssim, measure(view.gray, view.colour), text, checks, judged.name
+        )
 
     def _schema(self, view: View, seq: int, at: float | None) -> dict[str, Found]:
         found = {}

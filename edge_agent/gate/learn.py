@@ -8,7 +8,7 @@ what was measured into limits.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import cv2
 import numpy as np
@@ -121,8 +121,8 @@ class Student:
         """Measure the next frame."""
         index = self.frames
         measured = self._standard.measure(view)
-        statistics = measure(view.gray)
-        self._statistics.append(_row(statistics))
+        statistics = measure(view.gray, view.colour)
+        self._statistics.append(astuple(statistics))
         for name, value in measured.values.items():
             series = self._series.setdefault(name, [])
             series += [np.nan] * (index - len(series)) + [value]
@@ -232,7 +232,3 @@ def _keep_extreme(kept: list[_Entry], entry: _Entry) -> None:
             return
         kept.remove(rival)
     kept.append(entry)
-
-
-def _row(statistics: Statistics) -> tuple[float, ...]:
-    return (statistics.luminance, statistics.contrast, statistics.sharpness)

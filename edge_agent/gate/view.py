@@ -1,4 +1,4 @@
-"""What the checks look at: a reduced grey picture, and a few of its rows at full resolution.
+"""What the checks look at: a reduced grey picture, a few of its rows, and some of its pixels.
 
 The reduced picture says what is to be seen, averaged over so many pixels that noise is gone. The
 rows say what the averaging hides: noise, fine detail, and whether anything changed at all.
@@ -24,11 +24,13 @@ class View:
     Attributes:
         gray: (h, w) uint8, the whole picture reduced.
         lines: (n, W) uint8, some rows of the picture at full resolution.
+        colour: (n, m, 3) BGR uint8, every so many pixels of every so many rows.
         size: width and height of the picture in pixels.
     """
 
     gray: Image
     lines: Image
+    colour: Image
     size: tuple[int, int]
 
 
@@ -36,7 +38,9 @@ def look(image: Image, width: int) -> View:
     """Take from a (H, W, 3) BGR uint8 picture what the checks need."""
     rows = _gray_rows(image, width)
     lines = np.ascontiguousarray(rows[::LINE_STEP])
-    return View(_shrink(rows, image, width), lines, (image.shape[1], image.shape[0]))
+    step = max(1, image.shape[1] // width)
+    colour = np.ascontiguousarray(image[:: 2 * step, ::step])  # reading rows is what costs time
+    return View(_shrink(rows, image, width), lines, colour, (image.shape[1], image.shape[0]))
 
 
 def reduce(image: Image, width: int) -> Image:

@@ -40,15 +40,14 @@ from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
     camera_message,
     drift_message,
-    frame_totals,
     health_window,
     input_message,
-    outbox_totals,
     output_message,
     slice_messages,
     system_message,
 )
 from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.totals import frame_totals, outbox_totals
 from edge_agent.telemetry.voice import Telemetry
 
 TICK_S = 0.05
@@ -291,10 +290,12 @@ class Agent:
         self._count_speed(report, loaded)
         drifting, drifted = self._drift_events(runtime, loaded)
         classes = loaded.bundle.manifest.classes
+        skews = loaded.drift.skews()
         messages = [
-            input_message(runtime.name, name, tally) for name, tally in report.cameras.items()
+            input_message(runtime.name, name, tally, skews.get(name))
+            for name, tally in report.cameras.items()
         ]
-        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at)
+        messages += slice_messages(runtime.name, loaded.slices, report, at=window.at, skews=skews)
         loaded.save(end=False)
         messages += drifting
         if loaded is runtime.current:

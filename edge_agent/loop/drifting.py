@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from edge_agent.bundle import Manifest
 from edge_agent.clerk import Disk
 from edge_agent.config import Config, Model
-from edge_agent.drift import memory
-from edge_agent.drift.history import Rules
+from edge_agent.drift.camera import CameraWatch
 from edge_agent.drift.layout import Layout
+from edge_agent.drift.memory import Memory, Release
 from edge_agent.drift.sampling import spacing_from
 from edge_agent.drift.skew import SkewMonitor
-from edge_agent.drift.watch import CameraWatch, DriftWatch
+from edge_agent.drift.watch import DriftWatch
 from edge_agent.errors import SourceError
 from edge_agent.gate import Baseline
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES
 from edge_agent.monitors.profile import Profile
+
+log = logging.getLogger(__name__)
 
 
 def drift_watch(
@@ -26,26 +30,35 @@ def drift_watch(
     clock: Callable[[], float],
     disk: Disk | None = None,
 ) -> DriftWatch:
-    """Watch each camera of a model; they share the device's budget of false alarms."""
+    """Watch each camera of a model.
+
+    Models share the device's false alarms by their numbers of cameras; what the cameras of one
+    model do with their part is up to `budget.levels`.
+    """
     settings, classes = config.drift, len(manifest.classes)
-    layout = Layout(classes)
-    rules = Rules(
-        settings.false_alarms_per_month / max(1, len(config.cameras)),
-        settings.baseline_hours * 3600.0,
-    )
+    layout = Layout(classes, embedding=manifest.embedding is not None)
+    release = Release(manifest.digest, manifest.variant(model.variant).id)
     cameras = {}
     for camera in config.cameras:
         if camera.model == model.name:
-            path = memory.path_of(config.layout.baseline(camera.id), manifest.digest)
+            memory = Memory(config.layout.baseline(camera.id), release, layout)
             spacing_s = settings.spacing_s
             if spacing_s is None:
                 spacing_s = _learnt(config, camera.id)
-            cameras[camera.id] = CameraWatch(camera.id, layout, rules, spacing_s, path, disk=disk)
+            baseline_s = settings.baseline_hours * 3600.0
+            watch = CameraWatch(camera.id, memory, baseline_s, spacing_s, disk=disk)
+            log.info("camera %s: %s", camera.id, watch.origin)
+            cameras[camera.id] = watch
     return DriftWatch(
         cameras,
         SkewMonitor(profile, settings),
+        knob=settings.false_alarms_per_month * len(cameras) / max(1, len(config.cameras)),
         classes=classes,
         confidence=manifest.decode.confidence,
+        own={
+            name: SkewMonitor(profile, settings, (*OUTPUT_FEATURES, *INPUT_FEATURES))
+            for name in cameras
+        },
         clock=clock,
     )
 

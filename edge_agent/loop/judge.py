@@ -16,7 +16,7 @@ from edge_agent.config import Camera
 from edge_agent.config import Gate as GateSettings
 from edge_agent.detection.detector import Result
 from edge_agent.detection.preprocess import Letterbox
-from edge_agent.drift.watch import Glance
+from edge_agent.drift.camera import Glance
 from edge_agent.gate import Hysteresis, Verdict
 from edge_agent.loop.lane import Canvases, Job
 from edge_agent.loop.loaded import Holder, Loaded
@@ -190,6 +190,7 @@ class Judge:
 
     def _tell_result(self, loaded: Loaded, frame: Frame, before: _Before, result: Result) -> None:
         height, width = frame.image.shape[:2]
+        embedded = loaded.embedded(result)
         loaded.window.inferred(
             self._camera.id,
             before.verdict,
@@ -198,9 +199,10 @@ class Judge:
             gate_ms=before.gate_ms,
             capture_ms=before.capture_ms,
             end_to_end_ms=_age_ms(frame),
+            embedded=embedded,
         )
         if before.verdict is None or before.verdict.passed:
-            loaded.drift.look(self._camera.id, _glance(frame, before.verdict, result))
+            loaded.drift.look(self._camera.id, _glance(frame, before.verdict, result, embedded))
         self.inferred += 1
         if self._detections and not self.withheld:
             self._tell(detections_message(frame, loaded, result), loaded.version)
@@ -269,7 +271,9 @@ class Judge:
             )
 
 
-def _glance(frame: Frame, verdict: Verdict | None, result: Result) -> Glance:
+def _glance(
+    frame: Frame, verdict: Verdict | None, result: Result, embedded: Mapping[str, float]
+) -> Glance:
     height, width = frame.image.shape[:2]
     return Glance(
         result.detections,
@@ -278,6 +282,7 @@ def _glance(frame: Frame, verdict: Verdict | None, result: Result) -> Glance:
         verdict.ssim if verdict is not None else None,
         frame.seq,
         frame.captured_at,
+        embedded,
     )
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.backends.base import Tensor
+from edge_agent.backends.base import Outputs, Tensor
 from edge_agent.bundle import InputSpec
 from edge_agent.detection.detector import Detector, Result
 from edge_agent.detection.preprocess import Canvas, Placement
@@ -79,7 +79,7 @@ class Job:
 @dataclass(frozen=True)
 class _Batch:
     jobs: Sequence[Job]
-    raws: Sequence[Tensor]
+    outputs: Sequence[Outputs]
     infer_ms: float
 
 
@@ -171,7 +171,7 @@ class Lane:
         self._began = began = time.perf_counter()
         self._runs += 1
         try:
-            raws = self._detector.infer([job.tensor for job in jobs])
+            outputs = self._detector.infer([job.tensor for job in jobs])
         except Exception as error:  # a runtime may raise anything; the next frame may do
             self._began = 0.0
             for job in jobs:
@@ -180,7 +180,7 @@ class Lane:
         spent_s = time.perf_counter() - began
         self._began = 0.0
         self._usual_s += (spent_s - self._usual_s) * (_SLOWLY if self._usual_s else 1.0)
-        self._batches.put(_Batch(jobs, raws, spent_s * 1e3 / len(jobs)))
+        self._batches.put(_Batch(jobs, outputs, spent_s * 1e3 / len(jobs)))
 
     def _together(self) -> tuple[list[Job], bool]:
         """Wait for the jobs of one run; whether the end was lined up behind them."""
@@ -204,10 +204,10 @@ class Lane:
             del batch
 
     def _decode(self, batch: _Batch) -> None:
-        for job, raw in zip(batch.jobs, batch.raws, strict=True):
+        for job, outputs in zip(batch.jobs, batch.outputs, strict=True):
             try:
                 result: Result | Exception = self._detector.finish(
-                    raw,
+                    outputs,
                     job.placement,
                     preprocess_ms=job.preprocess_ms,
                     infer_ms=batch.infer_ms,

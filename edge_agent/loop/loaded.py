@@ -17,7 +17,7 @@ from edge_agent.bundle import Bundle, Manifest
 from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config, Model
 from edge_agent.detection.decode import Floats, Limit, above
-from edge_agent.detection.detector import Detector, contract
+from edge_agent.detection.detector import Detector, Result, contract
 from edge_agent.detection.preprocess import Image
 from edge_agent.detection.thresholds import limit_of
 from edge_agent.drift.watch import DriftWatch
@@ -28,6 +28,8 @@ from edge_agent.loop.drifting import drift_watch
 from edge_agent.loop.lane import SLOTS, Lane
 from edge_agent.loop.process import give_memory_back
 from edge_agent.loop.room import free_memory, room_for
+from edge_agent.monitors.embedding import Projection
+from edge_agent.monitors.outliers import Usual
 from edge_agent.monitors.profile import Profile
 from edge_agent.monitors.slice_memory import SliceMemory
 from edge_agent.monitors.slices import SliceHistory
@@ -45,6 +47,7 @@ class Loaded:
         model: name in the configuration.
         gates: camera id -> gate; empty when the gate is off. One per camera: they keep buffers.
         limit: score above which detections are reported; of all classes or of each one's own.
+        projection: what makes features of an embedding; None where there is none.
         lane: what brings frames through the detector.
         slices: what it reported per camera and shift.
         slice_memory: keeps that over a restart; None where nothing is kept.
@@ -60,6 +63,7 @@ class Loaded:
     drift: DriftWatch
     variant: str
     limit: Limit
+    projection: Projection | None = None
     users: int = 0
     lane: Lane = field(init=False)
     slices: SliceHistory = field(init=False)
@@ -79,8 +83,25 @@ class Loaded:
         """Whether the active provider is the wanted one."""
         return self.detector.provider == self.detector.wanted_provider
 
+    @property
+    def embedding(self) -> str:
+        """``given``, ``left out`` with the reason, or "" for a bundle that has none."""
+        if self.projection is None:
+            return ""
+        provider = self.detector.provider
+        left_out = f"left out: engines of {provider} are compiled for the raw output alone"
+        return "given" if self.detector.embeds else left_out
+
+    def embedded(self, result: Result) -> dict[str, float]:
+        """Features of a frame's embedding; empty where the variant or the engine gives none."""
+        if self.projection is None or result.embedding is None:
+            return {}
+        return self.projection.features(result.embedding)
+
     def save(self, *, end: bool) -> None:
         """Have kept what must outlive it: after a window now and then, and at its end."""
+        if end:
+            self.drift.keep(at_once=True)
         if self.slice_memory is not None and end:
             self.slice_memory.save()
         elif self.slice_memory is not None:
@@ -123,6 +144,7 @@ def load_release(
         )
     limit = limit_of(manifest, model.thresholds)
     profile = Profile.of(bundle, model.variant)
+    projection = Projection.of(bundle)
     detector = Detector.load(
         bundle,
         variant=model.variant,
@@ -138,10 +160,16 @@ def load_release(
         bundle=bundle,
         detector=detector,
         gates=_gates(config, model, bundle, profile),
-        window=WindowCounter(len(manifest.classes), manifest.decode.confidence, limit),
+        window=WindowCounter(
+            len(manifest.classes),
+            manifest.decode.confidence,
+            limit,
+            Usual(profile.histograms) if profile is not None else None,
+        ),
         drift=drift_watch(config, model, manifest, profile, clock, disk),
         variant=manifest.variant(model.variant).id,
         limit=limit,
+        projection=projection,
     )
     path = config.layout.slices(model.name, manifest.digest)
     loaded.slice_memory = SliceMemory(path, loaded.slices, disk or AtOnce(), clock=clock)

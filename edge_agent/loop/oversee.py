@@ -147,6 +147,7 @@ class Overseer:
             provider_ok=loaded.provider_ok,
             drifted=runtime.drifted,
             withheld=any(camera.judge.withheld for camera in runtime.cameras),
+            concept=loaded.drift.concept,
         )
 
     def window(

@@ -14,7 +14,7 @@ from pathlib import Path
 from edge_agent.atomic import write_atomic
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.errors import StorageError, storage_errors
-from edge_agent.telemetry.payloads import start_totals
+from edge_agent.telemetry.totals import start_totals
 
 SCHEMA_VERSION = 1
 log = logging.getLogger(__name__)

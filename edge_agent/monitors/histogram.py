@@ -30,14 +30,24 @@ EDGES: dict[str, tuple[float, ...]] = {
     "luminance": (0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9),
     # standard deviation of the grey level, 0..1
     "contrast": (0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2, 0.23, 0.26, 0.3),
+    # mean red minus mean blue, -1..1
+    "warmth": (-0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.3),
+    # mean distance of a pixel from grey (largest minus smallest of R, G, B), 0..1
+    "chroma": (0.01, 0.02, 0.04, 0.06, 0.08, 0.11, 0.14, 0.18, 0.24, 0.35),
     # log10 of the variance of the Laplacian of the reduced grey image (grey levels 0..255)
     "sharpness": (0.5, 1.0, 1.5, 2.0, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 4.0),
     # SSIM against the reference; fine bins, because the gate's threshold is a quantile of it
     "ssim": tuple(round(0.02 * step, 2) for step in range(1, 50)),
+    # root mean square over the channels, in standard deviations of the reference pictures
+    "embedding_distance": (0.5, 0.7, 0.85, 1.0, 1.15, 1.4, 1.7, 2.0, 3.0, 5.0),
+    # along the directions in which the reference pictures differ most, in the same unit
+    **{f"embedding_{n}": (-2.5, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.5) for n in range(1, 5)},
 }
 CLASS_FEATURE = "class"
 OUTPUT_FEATURES = ("score", "detections_per_frame", "box_area", "box_aspect", CLASS_FEATURE)
-INPUT_FEATURES = ("luminance", "contrast", "sharpness", "ssim")
+PICTURE_FEATURES = ("luminance", "contrast", "warmth", "chroma", "sharpness", "ssim")
+EMBEDDING_FEATURES = ("embedding_distance", *(f"embedding_{n}" for n in range(1, 5)))
+INPUT_FEATURES = (*PICTURE_FEATURES, *EMBEDDING_FEATURES)
 
 
 @dataclass

@@ -5,6 +5,8 @@ If the two counted differently, their distance would be an alarm about our own c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_agent.detection.decode import Floats, above
 from edge_agent.gate.statistics import Statistics
 from edge_agent.monitors.histogram import CLASS_FEATURE, Histograms
@@ -35,20 +37,28 @@ def observe_output(
         histograms.add(CLASS_FEATURE, reported[:, 5])
 
 
-def observe_input(
-    histograms: Histograms, statistics: Statistics | None, ssim: float | None
-) -> None:
-    """Count one frame's picture.
+def observe_input(histograms: Histograms, values: Mapping[str, float]) -> None:
+    """Count one frame's picture, by `picture_values` or `Projection.features`."""
+    for name, value in values.items():
+        histograms.add(name, value)
+
+
+def picture_values(statistics: Statistics | None, ssim: float | None) -> dict[str, float]:
+    """What is counted of a picture, by feature.
 
     Args:
-        histograms: counted into.
-        statistics: of the picture; None for a frame that is none, which is not counted.
+        statistics: of the picture; None where there is no gate, or the frame is none.
         ssim: None where there is no reference.
     """
-    if statistics is None:
-        return
-    histograms.add("luminance", statistics.luminance)
-    histograms.add("contrast", statistics.contrast)
-    histograms.add("sharpness", statistics.sharpness)
+    values = {}
+    if statistics is not None:
+        values = {
+            "luminance": statistics.luminance,
+            "contrast": statistics.contrast,
+            "warmth": statistics.warmth,
+            "chroma": statistics.chroma,
+            "sharpness": statistics.sharpness,
+        }
     if ssim is not None:
-        histograms.add("ssim", ssim)
+        values["ssim"] = ssim
+    return values

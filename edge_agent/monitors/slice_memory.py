@@ -20,7 +20,7 @@ from edge_agent.atomic import make_dirs, write_atomic
 from edge_agent.checked import Fields, canonical_json
 from edge_agent.clerk import Disk
 from edge_agent.errors import StorageError, storage_errors
-from edge_agent.monitors.slices import SHIFTS, Hour, SliceCounts, SliceHistory
+from edge_agent.monitors.slices import Hour, SliceCounts, SliceHistory
 
 SCHEMA_VERSION = 1
 SAVE_S = 600.0
@@ -105,7 +105,7 @@ def document_of(hours: Sequence[Hour], classes: Sequence[str]) -> dict[str, Any]
         "hours": [
             {
                 "number": hour.number,
-                "shift": hour.shift,
+                "local_hour": hour.local_hour,
                 "cameras": [_camera(name, counts) for name, counts in hour.cameras.items()],
             }
             for hour in hours
@@ -161,7 +161,10 @@ def _parse(fields: Fields, classes: Sequence[str]) -> list[Hour]:
 
 
 def _hour(fields: Fields, classes: int) -> Hour:
-    hour = Hour(fields.integer("number", least=0, most=_MOST), fields.text("shift", choices=SHIFTS))
+    hour = Hour(
+        fields.integer("number", least=0, most=_MOST),
+        fields.integer("local_hour", least=0, most=23),
+    )
     for one in fields.tables("cameras"):
         counts = SliceCounts(
             classes,

@@ -1,4 +1,4 @@
-"""Does the model say the same of every camera and every shift? Counts, and the largest difference.
+"""Does the model say the same of every camera, shift and time of day? The largest difference.
 
 The figure compares, between two slices, the share of frames in which something was reported: each
 class, and nothing at all. It stands for bias between slices and says nothing of its cause; a camera
@@ -19,6 +19,7 @@ from edge_agent.monitors.intervals import Interval, newcombe, two_sided_z
 
 EMPTY = "empty"
 SHIFTS = ("early", "late", "night")
+DIMENSIONS = ("camera", "shift", "time")
 CONFIDENCE = 0.95
 CORRELATED_FRAMES = 10
 """Neighbouring frames show the same thing: so many count as one look."""
@@ -176,17 +177,23 @@ class Hour:
 
     Attributes:
         number: counted from anywhere; another number is another hour.
-        shift: of `SHIFTS`.
+        local_hour: of the day, by which it has its shift and its time.
         cameras: id -> what its frames gave.
     """
 
     number: int
-    shift: str
+    local_hour: int
     cameras: dict[str, SliceCounts] = field(default_factory=dict)
 
 
+def time_of(hour: int) -> str:
+    """The part of the day of an hour of local time, four hours each: ``00-04`` to ``20-24``."""
+    begins = hour // 4 * 4
+    return f"{begins:02d}-{begins + 4:02d}"
+
+
 class SliceHistory:
-    """The last `HOURS` hours of one model, by camera and shift; one `Difference` each per hour.
+    """The last `HOURS` hours of one model; per hour the largest `Difference` of each dimension.
 
     Args:
         classes: names by id.
@@ -204,14 +211,14 @@ class SliceHistory:
         return len(self._hours)
 
     def add(
-        self, cameras: Mapping[str, SliceCounts], *, hour: int, shift: str
+        self, cameras: Mapping[str, SliceCounts], *, hour: int, local_hour: int
     ) -> dict[str, Difference]:
         """Count a window.
 
         Args:
             cameras: what each camera's frames gave.
             hour: number of the hour, counted from anywhere.
-            shift: to which it belongs.
+            local_hour: of the day, 0 to 23, by which shift and time of day are told.
 
         Returns:
             When this window begins another hour: dimension -> largest difference up to then.
@@ -219,7 +226,7 @@ class SliceHistory:
         ended = bool(self._hours) and self._hours[-1].number != hour
         found = self.differences() if ended else {}
         if ended or not self._hours:
-            self._hours.append(Hour(hour, shift))
+            self._hours.append(Hour(hour, local_hour))
         present = self._hours[-1].cameras
         for name, counts in cameras.items():
             present.setdefault(name, SliceCounts(len(self.classes))).merge(counts)
@@ -235,17 +242,19 @@ class SliceHistory:
         if hours:
             last = hours[-1]
             cameras = {name: counts.copy() for name, counts in last.cameras.items()}
-            hours[-1] = Hour(last.number, last.shift, cameras)
+            hours[-1] = Hour(last.number, last.local_hour, cameras)
         return hours
 
     def differences(self) -> dict[str, Difference]:
-        """The largest difference between cameras, and between shifts, where there are two."""
-        by_camera: dict[str, SliceCounts] = {}
-        by_shift: dict[str, SliceCounts] = {}
+        """The largest difference between cameras, shifts and times, where there are two."""
+        sliced: dict[str, dict[str, SliceCounts]] = {name: {} for name in DIMENSIONS}
         for past in self._hours:
+            shift, when = shift_of(past.local_hour), time_of(past.local_hour)
             for camera, counts in past.cameras.items():
-                for slices, name in ((by_camera, camera), (by_shift, past.shift)):
+                for dimension, name in zip(DIMENSIONS, (camera, shift, when), strict=True):
+                    slices = sliced[dimension]
                     slices.setdefault(name, SliceCounts(len(self.classes))).merge(counts)
-        pairs = (("camera", by_camera), ("shift", by_shift))
-        found = ((name, largest_difference(slices, self.classes)) for name, slices in pairs)
+        found = (
+            (name, largest_difference(slices, self.classes)) for name, slices in sliced.items()
+        )
         return {name: difference for name, difference in found if difference is not None}

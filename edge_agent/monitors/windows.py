@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from edge_agent.detection.decode import Floats, Limit
 from edge_agent.detection.detector import Result
 from edge_agent.gate import Verdict
+from edge_agent.monitors.boxes import BoxSums, Cut, cut
 from edge_agent.monitors.histogram import Counts, Histograms
 from edge_agent.monitors.latency import Stages
-from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
+from edge_agent.monitors.outliers import Usual
 from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.sketch import Sketch
 from edge_agent.monitors.slices import SliceCounts
 
-NEAR = 0.05  # a score this close to the confidence is near the threshold
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass
@@ -31,29 +35,31 @@ class CameraTally:
 
     Attributes:
         histograms: of outputs and pictures.
-        seen: frames; `pictures` of them could be looked at.
+        seen: frames.
         skipped: kept from the model.
         rejected: failed a check that matters.
         ssim_min: the least.
-        luminance, contrast, sharpness: sums over the pictures.
+        sums: feature -> sum of its values, and how many there were; of frames that are pictures.
+        outliers, compared: frames like none of the profile's pictures, of so many.
         checks: check -> its scores.
         outputs: what was reported in its frames, without those that the gate rejected.
+        boxes: what its reported boxes were like, of the same frames.
     """
 
     histograms: Histograms
     outputs: SliceCounts
+    boxes: BoxSums
     seen: int = 0
-    pictures: int = 0
     skipped: int = 0
     rejected: int = 0
     ssim_min: float = math.inf
-    luminance: float = 0.0
-    contrast: float = 0.0
-    sharpness: float = 0.0
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    outliers: int = 0
+    compared: int = 0
     checks: dict[str, ScoreTally] = field(default_factory=dict)
 
-    def look(self, verdict: Verdict) -> None:
-        """Count one frame's picture."""
+    def look(self, verdict: Verdict) -> dict[str, float]:
+        """Count one frame's picture; its values by feature."""
         self.seen += 1
         self.rejected += not verdict.passed
         for check in verdict.checks:
@@ -61,16 +67,25 @@ class CameraTally:
             if tally is None:
                 tally = self.checks[check.name] = ScoreTally()
             tally.add(check.score, check.failed)
-        statistics = verdict.statistics
-        if statistics is None:
-            return
-        self.pictures += 1
-        self.luminance += statistics.luminance
-        self.contrast += statistics.contrast
-        self.sharpness += statistics.sharpness
+        values = picture_values(verdict.statistics, verdict.ssim)
         if verdict.ssim is not None:
             self.ssim_min = min(self.ssim_min, verdict.ssim)
-        observe_input(self.histograms, statistics, verdict.ssim)
+        self.measure(values)
+        return values
+
+    def measure(self, values: Mapping[str, float]) -> None:
+        """Count values of a frame by feature; NaN is not counted."""
+        observe_input(self.histograms, values)
+        for name, value in values.items():
+            if value == value:
+                total, count = self.sums.get(name, (0.0, 0))
+                self.sums[name] = total + value, count + 1
+
+    def compare(self, outlier: bool | None) -> None:
+        """Count whether a frame is like none of the profile's; None is not known."""
+        if outlier is not None:
+            self.compared += 1
+            self.outliers += outlier
 
 
 @dataclass
@@ -117,7 +132,10 @@ class WindowReport:
     def camera(self, name: str) -> CameraTally:
         """The tally of a camera, begun when it is first seen."""
         if name not in self.cameras:
-            self.cameras[name] = CameraTally(Histograms(self.classes), SliceCounts(self.classes))
+            classes = self.classes
+            self.cameras[name] = CameraTally(
+                Histograms(classes), SliceCounts(classes), BoxSums(classes)
+            )
         return self.cameras[name]
 
     def merged(self) -> Histograms:
@@ -134,30 +152,19 @@ class WindowReport:
             whole.merge(tally.outputs)
         return whole
 
-    def add_result(self, result: Result, limit: Limit) -> Counts | None:
-        """Count what a frame cost and gave.
-
-        Returns:
-            (classes,) boxes that are reported, None when there are none.
-        """
+    def add_result(self, result: Result, found: Cut) -> None:
+        """Count what a frame cost and gave; ``found`` are its detections, cut at the limit."""
         self.inferred += 1
         self.nonfinite += result.nonfinite
         self.latency.add(result.total_ms)
         self.stages.add(result)
-        detections = result.detections
-        if not len(detections):
-            return None
-        self._look(detections)
-        kinds = detections[:, 5].astype(np.intp)
-        beyond = detections[:, 4] - (limit if isinstance(limit, float) else limit[kinds])
-        self.candidates += int(np.count_nonzero(beyond >= -NEAR))
-        self.near += int(np.count_nonzero(abs(beyond) < NEAR))
-        above = beyond > 0
-        if not above.any():
-            return None
-        reported: Counts = np.bincount(kinds[above], minlength=self.classes)
-        self.reported += reported
-        return reported
+        if not len(result.detections):
+            return
+        self._look(result.detections)
+        self.candidates += found.candidates
+        self.near += found.near
+        if found.boxes is not None:
+            self.reported += found.boxes
 
     def _look(self, detections: Floats) -> None:
         """Count what no sound network gives; scores are sorted, so the first is the largest."""
@@ -176,12 +183,20 @@ class WindowCounter:
         classes: of the model.
         confidence: the manifest's, by which its profile was counted and the histograms are.
         limit: from which score detections are reported here; None is the confidence.
+        usual: what the profile's pictures were like; None where it is not known.
     """
 
-    def __init__(self, classes: int, confidence: float, limit: Limit | None = None) -> None:
+    def __init__(
+        self,
+        classes: int,
+        confidence: float,
+        limit: Limit | None = None,
+        usual: Usual | None = None,
+    ) -> None:
         self._classes = classes
         self._confidence = confidence
         self._limit = confidence if limit is None else limit
+        self._usual = usual
         self._lock = threading.Lock()
         self._report = WindowReport(classes)
 
@@ -204,6 +219,7 @@ class WindowCounter:
         gate_ms: float = math.nan,
         capture_ms: float = math.nan,
         end_to_end_ms: float = math.nan,
+        embedded: Mapping[str, float] = _NOTHING,
     ) -> None:
         """A frame that the model judged.
 
@@ -215,18 +231,23 @@ class WindowCounter:
             gate_ms: what the gate took; NaN, like the next two, when it is not known.
             capture_ms: from the time of capture until the frame was taken to be judged.
             end_to_end_ms: from the time of capture until now.
+            embedded: features of its embedding; empty without one.
         """
         with self._lock:
             stages = self._report.stages
             stages.gate.add(gate_ms)
             stages.capture.add(capture_ms)
             stages.end_to_end.add(end_to_end_ms)
-            reported = self._report.add_result(result, self._limit)
+            found = cut(result.detections, self._limit, self._classes)
+            self._report.add_result(result, found)
             tally = self._report.camera(camera)
-            if verdict is not None:
-                tally.look(verdict)
+            values = {} if verdict is None else tally.look(verdict)
             if verdict is None or verdict.passed:
-                tally.outputs.add(reported)
+                tally.outputs.add(found.boxes)
+                tally.boxes.add(found, size)
+                tally.measure(embedded)
+                if self._usual is not None:
+                    tally.compare(self._usual.outlier({**values, **embedded}))
                 self._observe(tally.histograms, result.detections, size)
 
     def _observe(self, histograms: Histograms, detections: Floats, size: tuple[int, int]) -> None:

@@ -22,7 +22,7 @@ from edge_agent.page.server import Server, listening
 from edge_agent.page.site import Site
 from edge_agent.page.verdicts import Verdicts
 from edge_agent.page.watch import Watch
-from edge_agent.telemetry.payloads import api_totals
+from edge_agent.telemetry.totals import api_totals
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,15 @@ from edge_agent.captures.counts import Counts
 from edge_agent.clerk import Stalls
 from edge_agent.config.gate import CHECKS
 from edge_agent.config.monitors import Drift
-from edge_agent.drift.history import Rules
+from edge_agent.drift.camera import CameraWatch
 from edge_agent.drift.layout import Layout
+from edge_agent.drift.memory import Memory, Release
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
-from edge_agent.drift.watch import CameraWatch, DriftWatch
+from edge_agent.drift.watch import DriftWatch
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message
-from edge_agent.monitors.histogram import OUTPUT_FEATURES, Histograms
+from edge_agent.monitors.boxes import BoxSums
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES, Histograms
 from edge_agent.monitors.latency import Speed, Stages
 from edge_agent.monitors.scores import ScoreTally
 from edge_agent.monitors.slices import SliceCounts
@@ -32,16 +34,18 @@ from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import UP, Standing
 from edge_agent.telemetry.outbox import Outbox
 from edge_agent.telemetry.payloads import (
-    api_totals,
     camera_message,
-    feedback_totals,
-    frame_totals,
     input_message,
     judgement,
-    outbox_totals,
     output_message,
-    start_totals,
     system_message,
+)
+from edge_agent.telemetry.totals import (
+    api_totals,
+    feedback_totals,
+    frame_totals,
+    outbox_totals,
+    start_totals,
 )
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"
@@ -91,17 +95,20 @@ def _output() -> Message:
     skew = SkewMonitor(None, Drift(1.0, None, 24.0, psi_max=0.25, profile_frames=300))
     every = dict.fromkeys(OUTPUT_FEATURES, 0.0)
     skew.verdict = SkewVerdict(every, every, frames=1)
-    camera = CameraWatch("", Layout(1), Rules(1.0, 0.0), None, Path("/proc/none"))
-    watch = DriftWatch({"": camera}, skew, classes=1, confidence=0.25)
+    memory = Memory(Path("/proc/none"), Release("", ""), Layout(1))
+    camera = CameraWatch("", memory, 0.0, None)
+    watch = DriftWatch({"": camera}, skew, knob=1.0, classes=1, confidence=0.25)
     said = judgement(selftest=True, provider_ok=True, drifted=False, withheld=False)
     return output_message("", ("",), report, watch, said)
 
 
 def _input() -> Message:
-    tally = CameraTally(Histograms(1), SliceCounts(1), seen=1, pictures=1, ssim_min=1.0)
-    tally.histograms.counts["ssim"][0] = 1
+    tally = CameraTally(Histograms(1), SliceCounts(1), BoxSums(1), seen=1, ssim_min=1.0)
+    tally.measure(dict.fromkeys(INPUT_FEATURES, 0.0))
+    tally.compare(False)
     tally.checks |= {name: ScoreTally() for name in CHECKS}
-    return input_message("", "", tally)
+    every = dict.fromkeys(INPUT_FEATURES, 0.0)
+    return input_message("", "", tally, SkewVerdict(every, every, frames=1))
 
 
 def _camera() -> CameraReport:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from edge_agent import __version__
+from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.skew import SkewVerdict
-from edge_agent.drift.verdict import BLOCK
 from edge_agent.drift.watch import Judged
 from edge_agent.errors import StorageError
 from edge_agent.loop.follow import Change
@@ -145,6 +145,7 @@ def info_message(loaded: Mapping[str, Loaded], tags: Mapping[str, Any]) -> Messa
             "provider": release.detector.provider,
             "wanted_provider": release.detector.wanted_provider,
             "fallback_reason": release.detector.fallback_reason,
+            "embedding": release.embedding,
         }
         for name, release in loaded.items()
     }

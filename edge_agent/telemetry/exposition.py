@@ -50,6 +50,7 @@ _LABELLED = (
     ("psi_limit_", "psi_limit", "feature"),
     ("psi_", "psi", "feature"),
     ("class_", "class_detections", "class"),
+    ("score_", "class_score", "class"),
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from edge_agent.drift.distances import distances
 from edge_agent.drift.scan import SCALES
+from edge_agent.drift.skew import SkewVerdict
 from edge_agent.drift.watch import DriftWatch, Judged
 from edge_agent.health import Window
 from edge_agent.loop.camera import CameraReport, FrameCounts
@@ -22,14 +24,14 @@ from edge_agent.metrics import (
     Message,
     numbers,
 )
-from edge_agent.monitors.histogram import OUTPUT_FEATURES, Counts, quantile
+from edge_agent.monitors.histogram import INPUT_FEATURES, OUTPUT_FEATURES, Counts, quantile
 from edge_agent.monitors.latency import Speed, quantiles, stage_values
-from edge_agent.monitors.slices import Difference, SliceCounts, SliceHistory, shift_of
+from edge_agent.monitors.slices import Difference, SliceHistory
 from edge_agent.monitors.windows import CameraTally, WindowReport
 from edge_agent.sources.screen import DROPS, NOTES, UNUSABLE
 from edge_agent.sources.state import LEVELS
-from edge_agent.telemetry.outbox import Outbox
 
+_NO_SKEWS: Mapping[str, SkewVerdict] = MappingProxyType({})
 _PREFIXES = {DROPS: "dropped", UNUSABLE: "unusable", NOTES: "seen"}
 
 
@@ -91,8 +93,10 @@ def system_message(
     return Message(METRICS_SYSTEM, {**_rounded(values), **reading, **totals})
 
 
-def input_message(model: str, camera: str, tally: CameraTally) -> Message:
-    """``up/metrics/input``: what one camera saw in this window."""
+def input_message(
+    model: str, camera: str, tally: CameraTally, skew: SkewVerdict | None = None
+) -> Message:
+    """``up/metrics/input``: what one camera saw in this window, and its last skew."""
     seen = tally.seen
     ssim = tally.histograms.counts["ssim"]
     values: dict[str, float | int | None] = {"frames": seen}
@@ -102,12 +106,10 @@ def input_message(model: str, camera: str, tally: CameraTally) -> Message:
             "skipped_share": tally.skipped / seen,
             "rejected_share": tally.rejected / seen,
         }
-    if tally.pictures:
-        values |= {
-            "luminance": tally.luminance / tally.pictures,
-            "contrast": tally.contrast / tally.pictures,
-            "sharpness": tally.sharpness / tally.pictures,
-        }
+    values |= {name: total / count for name, (total, count) in tally.sums.items() if name != "ssim"}
+    if tally.compared:
+        values |= {"outliers": tally.outliers, "outlier_share": tally.outliers / tally.compared}
+    values |= _skewed(skew, INPUT_FEATURES)
     if ssim.sum():
         # Inside a bin the quantile is interpolated; it is never below the exact minimum.
         values["ssim_p50"] = max(quantile(ssim, "ssim", 0.5), tally.ssim_min)
@@ -182,13 +184,17 @@ def output_message(
     skew = drift.skew.verdict
     if skew.frames:
         values["psi_frames"] = skew.frames
-        values |= {f"psi_{name}": value for name, value in skew.psi.items()}
-        values |= {f"psi_limit_{name}": value for name, value in skew.limits.items()}
+        values |= _skewed(skew, OUTPUT_FEATURES)
     return Message(METRICS_OUTPUT, {"model": model, **_rounded(values)})
 
 
 def judgement(
-    *, selftest: bool | None, provider_ok: bool, drifted: bool, withheld: bool
+    *,
+    selftest: bool | None,
+    provider_ok: bool,
+    drifted: bool,
+    withheld: bool,
+    concept: bool = False,
 ) -> dict[str, int | None]:
     """What the agent holds of a model, for ``up/metrics/output``: 1 is yes, 0 is no.
 
@@ -197,26 +203,40 @@ def judgement(
         provider_ok: whether the wanted provider runs it.
         drifted: whether output drift is suspected.
         withheld: whether a rule keeps its detections back.
+        concept: whether outputs drifted while nothing of the pictures did.
     """
     return {
         "selftest_failed": None if selftest is None else int(not selftest),
         "provider_ok": int(provider_ok),
         "drift_suspected": int(drifted),
+        "concept_drift_suspected": int(concept),
         "withheld": int(withheld),
     }
 
 
 def classes_message(
-    model: str, camera: str, classes: tuple[str, ...], outputs: SliceCounts
+    model: str,
+    camera: str,
+    classes: tuple[str, ...],
+    tally: CameraTally,
+    skew: SkewVerdict | None = None,
 ) -> Message:
     """``up/metrics/classes``: what the model reported in one camera's frames in this window."""
-    values: dict[str, float | int | None] = {
-        "frames": outputs.frames,
-        "detections": int(outputs.boxes.sum()),
-    }
+    outputs, boxes = tally.outputs, tally.boxes
+    found = int(outputs.boxes.sum())
+    values: dict[str, float | int | None] = {"frames": outputs.frames, "detections": found}
     if outputs.frames:
         values["empty_share"] = outputs.empty / outputs.frames
-    values |= class_counts(classes, outputs.boxes)
+        values["detections_per_frame"] = found / outputs.frames
+    if boxes.candidates:
+        values["near_threshold_share"] = boxes.near / boxes.candidates
+    values |= boxes.means() | class_counts(classes, outputs.boxes)
+    for name, total, count in zip(
+        classes, boxes.scores.tolist(), boxes.boxes.tolist(), strict=True
+    ):
+        if count:
+            values[f"score_{_key(name)}"] = total / count
+    values |= _skewed(skew, OUTPUT_FEATURES)
     return Message(METRICS_CLASSES, {"model": model, "camera": camera, **_rounded(values)})
 
 
@@ -225,7 +245,7 @@ def slices_message(model: str, dimension: str, difference: Difference, hours: in
 
     Args:
         model: name.
-        dimension: what was compared, ``camera`` or ``shift``.
+        dimension: what was compared, ``camera``, ``shift`` or ``time``.
         difference: the largest.
         hours: that were looked at.
     """
@@ -247,7 +267,12 @@ def slices_message(model: str, dimension: str, difference: Difference, hours: in
 
 
 def slice_messages(
-    model: str, history: SliceHistory, report: WindowReport, *, at: float
+    model: str,
+    history: SliceHistory,
+    report: WindowReport,
+    *,
+    at: float,
+    skews: Mapping[str, SkewVerdict] = _NO_SKEWS,
 ) -> list[Message]:
     """What each camera's frames gave in this window; once an hour, the largest differences.
 
@@ -256,13 +281,15 @@ def slice_messages(
         history: of the release, into which the window is counted.
         report: the window.
         at: wall-clock seconds at its end.
+        skews: camera -> its last comparison with the profile.
     """
     outputs = {name: tally.outputs for name, tally in report.cameras.items()}
     messages = [
-        classes_message(model, name, history.classes, counts) for name, counts in outputs.items()
+        classes_message(model, name, history.classes, tally, skews.get(name))
+        for name, tally in report.cameras.items()
     ]
-    hour, shift, hours = int(at // 3600), shift_of(time.localtime(at).tm_hour), history.hours
-    for dimension, difference in history.add(outputs, hour=hour, shift=shift).items():
+    hour, local, hours = int(at // 3600), time.localtime(at).tm_hour, history.hours
+    for dimension, difference in history.add(outputs, hour=hour, local_hour=local).items():
         messages.append(slices_message(model, dimension, difference, hours))
     return messages
 
@@ -287,7 +314,7 @@ def drift_message(model: str, judged: Judged) -> Message:
         "raised": int(bool(judged.after.raised)),
     }
     for feature, one in zip(history.layout.features, judged.verdict.findings, strict=True):
-        window, _ = history.window(min(one.blocks, len(history.ring)) or SCALES[0])
+        window = history.window(min(one.blocks, len(history.ring)) or SCALES[0])
         measured = distances(feature, history.baseline, window)
         values |= {f"{name}_{feature.name}": value for name, value in measured.items()}
         values |= {f"chance_{feature.name}": one.rate, f"effect_{feature.name}": one.effect}
@@ -297,53 +324,23 @@ def drift_message(model: str, judged: Judged) -> Message:
 def class_counts(classes: tuple[str, ...], reported: Counts) -> dict[str, float | int | None]:
     """``class_<name>``: boxes that were reported per class; spaces become underscores."""
     return {
-        f"class_{name.replace(' ', '_')}": count
-        for name, count in zip(classes, reported.tolist(), strict=True)
+        f"class_{_key(name)}": count for name, count in zip(classes, reported.tolist(), strict=True)
     }
 
 
-def frame_totals(
-    frames: FrameCounts, *, during_swap: int, swaps: int, calls: int
-) -> dict[str, int]:
-    """The cumulative counters of ``up/metrics/system``; ``calls`` are runs of the networks."""
-    return {
-        "frames_captured_total": frames.captured,
-        "frames_inferred_total": frames.inferred,
-        "frames_skipped_total": frames.skipped,
-        "frames_dropped_total": frames.dropped,
-        "frames_errors_total": frames.errors,
-        "frames_dropped_during_swap_total": during_swap,
-        "swaps_total": swaps,
-        "inference_calls_total": calls,
-    }
+def _key(name: str) -> str:
+    """A class's name as a part of a field's; spaces become underscores."""
+    return name.replace(" ", "_")
 
 
-def api_totals(calls: int) -> dict[str, int | float]:
-    """What the page adds to ``up/metrics/system``: questions by programs."""
-    return {"api_calls_total": calls}
-
-
-def feedback_totals(lost: int) -> dict[str, int | float]:
-    """What the ring for inspectors adds: frames that it has not kept."""
-    return {"feedback_frames_lost_total": lost}
-
-
-def start_totals(starts: int, unclean: int) -> dict[str, int | float]:
-    """How often the agent was started on this device, and did not end by itself."""
-    return {"agent_starts_total": starts, "agent_unclean_ends_total": unclean}
-
-
-def outbox_totals(outbox: Outbox, lost: int) -> dict[str, int]:
-    """What waits, and what became of messages, since the outbox was made (``lost``: this run)."""
-    counts = {name.replace("-", "_"): count for name, count in outbox.counts().items()}
-    return {
-        "outbox_waiting": len(outbox),
-        "outbox_aside": outbox.aside,
-        "outbox_bytes": outbox.size_bytes,
-        "outbox_dropped_total": outbox.dropped,
-        **{f"outbox_{name}_total": count for name, count in counts.items()},
-        "telemetry_lost_total": lost,
-    }
+def _skewed(skew: SkewVerdict | None, features: Sequence[str]) -> dict[str, float | int | None]:
+    """``psi_<feature>`` and ``psi_limit_<feature>`` of a comparison with the profile, if any."""
+    values: dict[str, float | int | None] = {}
+    for name in features:
+        if skew is not None and name in skew.psi:
+            values[f"psi_{name}"] = skew.psi[name]
+            values[f"psi_limit_{name}"] = skew.limits[name]
+    return values
 
 
 def _rounded(values: Mapping[str, float | int | None]) -> dict[str, float | int]:

@@ -59,6 +59,7 @@ CASES = [
         ["--precision", "int8-cpu", "--strict", "--reference-data", "few"], 5,
         "int8-cpu is calibrated on at least 8 reference images, few has 3; give more",
     ),
+    (["--embedding"], 2, "--embedding: give --reference-data, 20 images or more"),
     (["--precision", "int4"], 2, '--precision \'int4\': there are fp32, fp16, int8'),
     (["--imgsz", "big"], 2, "--imgsz 'big': write one number, or height x width"),
     (["-o", "full"], 2, "full: exists and is not a bundle; choose another -o or empty it"),

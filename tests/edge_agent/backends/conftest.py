@@ -19,7 +19,7 @@ from edge_agent.backends import (
     ModelFile,
     load_backend,
 )
-from edge_agent.bundle import hash_file
+from edge_agent.bundle import EmbeddingSpec, hash_file
 from edge_agent.engines import modules
 from edge_agent.errors import ModelError
 from tests.edge_agent.backends.pretend import host_of
@@ -27,10 +27,14 @@ from tests.edge_agent.backends.pretend_cuda import PretendCuda
 
 SIDE, CELLS, CHANNELS = 64, 64, 7
 CONTRACT = Contract((1, 3, SIDE, SIDE), CHANNELS, 1, max_batch=4)
+EMBEDDING = EmbeddingSpec("embedding", CHANNELS, "embedding.json")
 
 
-def write_graph(path: Path, batch: int | str) -> Path:
-    """sigmoid(conv(picture)), (b, 7, 64): what a head gives, without its meaning."""
+def write_graph(path: Path, batch: int | str, *, embedding: bool = False) -> Path:
+    """sigmoid(conv(picture)), (b, 7, 64): what a head gives, without its meaning.
+
+    With ``embedding`` also the mean of the convolution over all cells, (b, 7).
+    """
     rng = np.random.default_rng(5)
     constants = {
         "w": rng.normal(0, 0.1, (CHANNELS, 3, 8, 8)).astype(np.float32),
@@ -41,11 +45,22 @@ def write_graph(path: Path, batch: int | str) -> Path:
         helper.make_node("Reshape", ["cells", "flat"], ["rows"]),
         helper.make_node("Sigmoid", ["rows"], ["output0"]),
     ]
+    outputs = [
+        helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch, CHANNELS, CELLS])
+    ]
+    if embedding:
+        nodes += [
+            helper.make_node("GlobalAveragePool", ["cells"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["embedding"]),
+        ]
+        outputs.append(
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [batch, CHANNELS])
+        )
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [batch, CHANNELS, CELLS])],
+        outputs,
         [numpy_helper.from_array(value, key) for key, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -53,9 +68,9 @@ def write_graph(path: Path, batch: int | str) -> Path:
     return path
 
 
-def model_file(folder: Path, batch: int | str = "batch") -> ModelFile:
+def model_file(folder: Path, batch: int | str = "batch", *, embedding: bool = False) -> ModelFile:
     """The graph in a folder, beside which engines are kept."""
-    path = write_graph(folder / "small.onnx", batch)
+    path = write_graph(folder / "small.onnx", batch, embedding=embedding)
     return ModelFile(path, hash_file(path), "fp32", folder)
 
 

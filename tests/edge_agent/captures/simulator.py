@@ -120,7 +120,7 @@ def picture(size: int = 1000) -> bytes:
 
 def verdict(*, passed: bool = True, text: str = "SSIM 0.92") -> Verdict:
     """What the gate could say."""
-    return Verdict(passed, 0.92 if passed else 0.3, Statistics(0.5, 0.1, 2.0), text)
+    return Verdict(passed, 0.92 if passed else 0.3, Statistics(0.5, 0.1, 2.0, 0.05, 0.1), text)
 
 
 def rows(*scores: float, class_id: int = 0, box=(10.0, 10.0, 20.0, 20.0)) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.drift_streams import CLASSES, Change, Stream
+from edge_agent.drift.grouping import BLOCK
 from edge_agent.drift.history import Block
 from edge_agent.drift.layout import Layout
-from edge_agent.drift.verdict import BLOCK
 
 LAYOUT = Layout(len(CLASSES))
 

@@ -8,13 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from edge_agent.drift.contrast import (
-    grouped,
-    groups_of,
-    largest_share,
-    likelihood_ratio,
-    trend,
-)
+from edge_agent.drift.contrast import largest_share, likelihood_ratio, trend
+from edge_agent.drift.grouping import Grouping, groups_of
+from edge_agent.drift.scan import SCALES
+from tests.edge_agent.drift.streams import LAYOUT, blocks
 
 A = np.array([120, 300, 410, 90, 80])
 B = np.array([40, 70, 130, 60, 30])
@@ -130,5 +127,27 @@ def test_groups_hold_what_they_should():
     assert groups_of(expected, ordered=False).tolist() == [2, 2, 2, 0, 2, 1, 2]
     few = np.array([50.0, 40.0, 0.0])
     assert groups_of(few, ordered=False).tolist() == [0, 1, 1]
-    assert grouped(np.array([1, 2, 3]), groups_of(few, ordered=False)).tolist() == [1, 5]
     assert groups_of(np.zeros(3), ordered=True).tolist() == [0, 0, 0]
+
+
+def test_grouped_counts_are_those_of_the_groups():
+    """Every feature and length of window, beside adding them up by hand; shares of rare classes."""
+    usual = blocks(1, seed=3)[0].total / 100.0
+    usual[LAYOUT.place_of_classes] = (0.008, 0.3, 0.004, 0.2)
+    grouping, rng = Grouping.of(LAYOUT, usual), np.random.default_rng(4)
+    counts = rng.integers(0, 9, (2, len(SCALES), LAYOUT.size))
+    got = grouping.grouped(counts)
+    for row, scale in enumerate(SCALES):
+        for index, one in enumerate(LAYOUT.features):
+            groups = groups_of(usual[one.place] * 100 * scale, ordered=one.ordered)
+            wanted = [counts[1, row, one.place][groups == g].sum() for g in range(groups.max() + 1)]
+            assert got[1, row, index, : len(wanted)] == pytest.approx(wanted)
+            assert not got[1, row, index, len(wanted) :].any()
+            assert grouping.freedom[row, index] == len(wanted) - 1
+
+
+def test_bins_that_only_fill_the_array_change_nothing():
+    """Zeros behind the counts, with the freedom of what is before them."""
+    filled = [np.concatenate([one, np.zeros(7, int)]) for one in (A, B)]
+    assert np.allclose(trend(*filled), trend(A, B))
+    assert np.allclose(likelihood_ratio(*filled, np.array(4)), likelihood_ratio(A, B))

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from edge_agent.drift.distances import distances, kolmogorov_smirnov, wasserstein
-from edge_agent.drift.history import History, Rules
+from edge_agent.drift.history import History
 from tests.edge_agent.drift.streams import LAYOUT, blocks
 
 
@@ -38,8 +38,8 @@ def test_each_feature_has_its_distances():
     """Classes have no order, so no KS and no Wasserstein."""
     history = History.begin(LAYOUT)
     for one in blocks(25):
-        history.add(one, Rules(1.0, 0.0))
-    window, _ = history.window(3)
+        history.add(one, 0.0)
+    window = history.window(3)
     found = {f.name: distances(f, history.baseline, window) for f in LAYOUT.features}
     assert set(found["class"]) == {"psi", "js"}
     assert set(found["score"]) == {"psi", "js", "ks", "wasserstein"}

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from benchmarks.drift_months import Months, Pace
+from benchmarks.drift_months import Months, Pace, alarms
 from benchmarks.drift_streams import Change
 from edge_agent.drift.baseline import Baseline
-from edge_agent.drift.history import FIRST_SAMPLES, RING, Block, History, Rules
-from edge_agent.drift.verdict import BLOCK, Finding, Standing, Verdict, discoveries
+from edge_agent.drift.budget import budget_of
+from edge_agent.drift.grouping import BLOCK
+from edge_agent.drift.history import FIRST_SAMPLES, RING, Block, History
+from edge_agent.drift.verdict import Finding, Standing, Verdict, chance_of, discoveries
 from tests.edge_agent.drift.streams import LAYOUT, blocks
 
-RULES = Rules(1.0, 86400.0)
+DAY_S = 86400.0
 CHANGED = Change(score_sigma=-0.5)
 
 
-def fed(history, several, rules=RULES):
+def fed(history, several, level=1.0):
     """The verdicts of blocks in a row, without those that were none."""
-    verdicts = [history.add(one, rules) for one in several]
-    return [one for one in verdicts if one is not None]
+    return [history.conclude(level) for one in several if history.add(one, DAY_S)]
 
 
 def test_first_a_baseline_then_three_blocks_then_verdicts():
@@ -124,24 +123,29 @@ def test_a_mixture_of_hours_is_worth_what_its_variance_is():
 
 @pytest.mark.parametrize("change", [None, CHANGED])
 def test_the_benchmark_sees_what_the_device_sees(change):
-    """Alarms of 330 blocks, screened at once, are those of a `History` fed one by one."""
-    pace = Pace(5000.0, replace(RULES, false_alarms_per_month=60.0))
+    """Chances and alarms of 330 blocks at once are those of a `History` fed one by one."""
+    pace, knob = Pace(5000.0, DAY_S), 60.0
     several = [*blocks(250, seed=21), *blocks(80, change, seed=22, begin=250)]
     months = Months(LAYOUT, np.stack([one.total for one in several]), pace)
-    history, raised = History.begin(LAYOUT), []
+    since = pace.first + 2
+    chances = months.chances(since, len(several))
+    history, raised, monthly = History.begin(LAYOUT), [], []
     for index, one in enumerate(several):
         was = bool(history.standing.raised)
-        history.add(one, pace.rules)
+        if history.add(one, DAY_S):
+            monthly.append(history.chance)
+            history.conclude(knob)
         if history.standing.raised and not was:
             raised.append(index)
-    assert list(months.alarms(pace.first + 2, len(several))) == raised
-    assert (change is None) or any(index >= 250 for index in raised)
+    assert monthly == pytest.approx(chances * (30 * DAY_S / 5000.0), rel=1e-6)
+    told = [since + block for block, _ in alarms([chances], 5000.0, knob)]
+    assert told == raised and (change is None or any(index >= 250 for index in raised))
 
 
 def test_the_budget_follows_the_time_that_passed():
-    """A month of verdicts uses what the knob says, however long each took."""
-    assert Rules(2.0, 0.0).budget(86400.0 * 30) == 0.01
-    assert 720 * Rules(2.0, 0.0).budget(3600.0) == pytest.approx(2.0)
+    """A month of verdicts uses what the level says, however long each took."""
+    assert budget_of(2.0, 86400.0 * 30) == 0.01
+    assert 720 * budget_of(2.0, 3600.0) == pytest.approx(2.0)
 
 
 def test_false_discoveries_are_controlled():
@@ -151,6 +155,30 @@ def test_false_discoveries_are_controlled():
     assert discoveries(findings, 0.04) == {"0", "1"}
     assert discoveries(findings, 0.003) == frozenset()
     assert discoveries(findings, 0.004) == {"0"}
+
+
+def test_weights_move_the_budget_and_absent_features_have_none():
+    """Twice the share finds twice the rate; a feature without samples leaves its share."""
+    findings = [
+        Finding("a", 0.015, weight=2.0), Finding("b", 0.5, weight=1.0), Finding("c", 0.0, weight=0)
+    ]  # fmt: skip
+    assert discoveries(findings, 0.015) == {"a"}
+    assert discoveries(findings, 0.0149) == frozenset()
+
+
+def test_the_chance_of_a_camera_is_where_the_discoveries_begin():
+    """Simes' combination against the procedure itself, for 200 sets of rates."""
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        rates, weights = rng.random(6) ** 4, rng.random(6)
+        weights[0] = 0.0
+        findings = [
+            Finding(str(i), r, weight=w)
+            for i, (r, w) in enumerate(zip(rates, weights, strict=True))
+        ]
+        chance = float(chance_of(rates, weights))
+        assert discoveries(findings, min(1.0, chance * 1.0001)) or chance == 1.0
+        assert not discoveries(findings, chance * 0.9999)
 
 
 def test_an_alarm_ends_after_three_calm_blocks():

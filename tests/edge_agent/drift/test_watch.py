@@ -1,80 +1,30 @@
-"""From frames to verdicts, across restarts, and with files that were damaged."""
+"""From frames to verdicts."""
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from edge_agent.config import Drift
-from edge_agent.drift import memory
-from edge_agent.drift.history import History, Rules
-from edge_agent.drift.layout import FEATURES, Layout, values_of
-from edge_agent.drift.skew import SkewMonitor
-from edge_agent.drift.watch import CameraWatch, DriftWatch, Glance
-from edge_agent.errors import StorageError
-from edge_agent.gate import Statistics
+from edge_agent.drift.layout import FEATURES, values_of
 from edge_agent.metrics import Stamper
 from edge_agent.monitors.windows import WindowReport
 from edge_agent.telemetry.events import drift_event
 from edge_agent.telemetry.payloads import drift_message, output_message
-from tests.edge_agent.drift.streams import LAYOUT, blocks
+from tests.edge_agent.drift.watched import camera_of, glance, run, watch_of
 from tests.schemas import faults
-
-RULES = Rules(1.0, 0.0)
-NOON = time.mktime((2026, 5, 4, 12, 0, 0, 0, 0, -1))
-
-
-class Clock:
-    """Moves a second per question."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        self.now += 1.0
-        return self.now
-
-
-def glance(seq, rng, *, shift=0.0):
-    """A frame with none to three boxes."""
-    number = int(rng.integers(0, 4))
-    rows = np.zeros((number, 6), np.float32)
-    rows[:, :2] = rng.uniform(0, 40, (number, 2))
-    rows[:, 2:4] = rows[:, :2] + rng.uniform(5, 50, (number, 2))
-    rows[:, 4] = np.sort(rng.beta(6, 2, number) - shift)[::-1]
-    rows[:, 5] = rng.integers(0, 2, number)
-    statistics = Statistics(rng.normal(0.5, 0.05), rng.normal(0.2, 0.02), rng.normal(2.5, 0.2))
-    return Glance(rows, (100, 100), statistics, None, seq, NOON)
-
-
-def watch_of(path, spacing_s=1.0):
-    camera = CameraWatch("top", Layout(2), RULES, spacing_s, path)
-    skew = SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300))
-    return DriftWatch({"top": camera}, skew, classes=2, confidence=0.25, clock=Clock())
-
-
-def run(watch, frames, rng, **change):
-    """Look at frames, settle after each hundred; all verdicts."""
-    judged = []
-    for seq in range(frames):
-        watch.look("top", glance(seq, rng, **change))
-        if seq % 100 == 99:
-            judged += watch.settle()[0]
-    return judged
 
 
 def test_a_change_is_one_event_and_survives_a_restart(tmp_path):
     """Scores fall; a new process knows what was usual, that it is raised, and when it is over."""
-    path, rng = tmp_path / "top" / "drift-1.json", np.random.default_rng(0)
-    watch = watch_of(path)
+    rng = np.random.default_rng(0)
+    watch = watch_of(tmp_path / "top")
     assert watch.cameras["top"].progress == (0, 2000)
     assert not run(watch, 2000, rng) and watch.cameras["top"].progress == (0, 300)
     assert not any(one.after.raised for one in run(watch, 800, rng))
-    again = watch_of(path)
+    again = watch_of(tmp_path / "top")
     judged = run(again, 600, rng, shift=0.2)
     events = [one for one in judged if bool(one.before.raised) != bool(one.after.raised)]
     assert len(events) == 1 and again.raised
@@ -82,12 +32,12 @@ def test_a_change_is_one_event_and_survives_a_restart(tmp_path):
     assert payload["kind"] == "drift.suspected" and payload["features"] == ["score"]
     assert (payload["against"], payload["camera"]) == ("baseline", "top")
     assert payload["text"].startswith("tiny: camera top differs from its own past in score (s")
-    assert watch_of(path).raised
+    assert watch_of(tmp_path / "top").raised
 
 
 def test_what_is_sent_is_flat(tmp_path):
     """Numbers only, each feature with its chance, effect and distances; progress beside."""
-    rng, watch = np.random.default_rng(1), watch_of(tmp_path / "drift-1.json")
+    rng, watch = np.random.default_rng(1), watch_of(tmp_path)
     judged = run(watch, 2300, rng)
     payload = drift_message("tiny", judged[-1]).payload
     assert {f"chance_{name}" for name in FEATURES} < set(payload)
@@ -102,23 +52,26 @@ def test_what_is_sent_is_flat(tmp_path):
 
 def test_frames_between_do_not_count_and_others_cameras_are_left_alone(tmp_path):
     """One frame per spacing; a camera that is not watched is no error."""
-    rng, watch = np.random.default_rng(2), watch_of(tmp_path / "drift-1.json", spacing_s=5.0)
-    for seq in range(50):
-        watch.look("top", glance(seq, rng))
-        watch.look("side", glance(seq, rng))
+    rng, watch = np.random.default_rng(2), watch_of(tmp_path, spacing_s=5.0)
+    run(watch, 50, rng)
+    watch.look("side", glance(50, rng))
     assert watch.cameras["top"].progress[0] == 10
 
 
 def test_nothing_counts_until_the_spacing_is_learnt(tmp_path):
-    """Then it is kept with the history."""
-    path, rng = tmp_path / "drift-1.json", np.random.default_rng(3)
-    watch = watch_of(path, spacing_s=None)
+    """Then it is kept, already with the first block that fills."""
+    rng = np.random.default_rng(3)
+    watch = watch_of(tmp_path, spacing_s=None)
     camera = watch.cameras["top"]
-    for seq in range(3000):
-        watch.look("top", glance(seq, rng))
-    assert camera.spacing.seconds is not None and 6.0 <= camera.spacing.seconds < 40.0
-    run(watch, 4000, rng)
-    assert watch_of(path, spacing_s=None).cameras["top"].spacing.seconds == camera.spacing.seconds
+    while camera.spacing.seconds is None:
+        assert camera.progress[0] == 0
+        run(watch, 10, rng)
+    assert 6.0 <= camera.spacing.seconds < 40.0
+    run(watch, 100, rng)
+    assert camera.history.blocks == 0 < camera.progress[0]
+    assert (
+        watch_of(tmp_path, spacing_s=None).cameras["top"].spacing.seconds == camera.spacing.seconds
+    )
 
 
 def test_values_of_a_frame():
@@ -126,7 +79,13 @@ def test_values_of_a_frame():
     rng = np.random.default_rng(4)
     full = replace(glance(1, rng), detections=np.array(
         [[0, 0, 50, 20, 0.9, 1], [0, 0, 10, 10, 0.1, 0]], np.float32))  # fmt: skip
-    common = {"confidence": 0.25, "size": (100, 100), "statistics": None, "ssim": 0.8}
+    common = {
+        "confidence": 0.25,
+        "size": (100, 100),
+        "statistics": None,
+        "ssim": 0.8,
+        "embedded": {},
+    }
     one = values_of(full.detections, seq=7, **common)
     assert one == values_of(full.detections, seq=7, **common)
     assert one["detections_per_frame"] == 1.0 and one["ssim"] == 0.8
@@ -138,65 +97,20 @@ def test_values_of_a_frame():
     assert empty == {"detections_per_frame": 0.0, "ssim": 0.8}
 
 
-def test_a_history_comes_back_as_it_was(tmp_path):
-    """Every number, also of the ring and the sums."""
-    history = History.begin(LAYOUT)
-    for one in blocks(30):
-        history.add(one, RULES)
-    path = tmp_path / "new" / "drift-1.json"
-    memory.write(path, memory.encode(history, 7.5))
-    again, spacing_s = memory.read(path, LAYOUT)
-    assert spacing_s == 7.5
-    assert memory.document_of(again, 7.5) == memory.document_of(history, 7.5)
-    assert again.findings() == history.findings()
+def test_cameras_share_what_they_may_say(tmp_path):
+    """Scores fall on one of two; the other one still learns and needs no budget."""
+    watch = watch_of(tmp_path, cameras=("top", "side"))
+    rng = np.random.default_rng(8)
+    run(watch, 2600, rng)
+    judged = run(watch, 400, rng, shift=0.25)
+    assert {one.camera for one in judged} == {"top"} and watch.cameras["side"].history.learning
+    assert watch.drifted == ("score (camera top against its past)",)
+    assert watch.cameras["top"].seat.raised and watch.cameras["side"].seat.chance is None
 
 
-def test_histories_of_long_gone_releases_are_removed(tmp_path):
-    """The newest four stay."""
-    for number in range(6):
-        data = memory.encode(History.begin(LAYOUT), None)
-        memory.write(tmp_path / f"drift-{number}.json", data)
-    assert len(list(tmp_path.glob("drift-*.json"))) == 4
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"schema_version": 9}, "only 1 is known"),
-        ({"classes": 7}, "are not the model's 4"),
-        ({"features": ["score"]}, "not those of this version"),
-        ({"grouping": [1.0]}, "grouping: should hold"),
-        ({"baseline": [{"hour": 3, "frames": 1, "counts": [-1]}]}, "should hold"),
-        ({"baseline": [{"hour": 30, "frames": 1, "counts": []}]}, "above the most allowed"),
-        ({"sums": [[1.0]]}, "sums: "),
-        ({"raised": ["taste"]}, "names what is no feature"),
-        ({"extra": 1}, "is not a known key"),
-    ],
-)
-def test_a_damaged_history_is_named(tmp_path, change, words):
-    """Each fault with its place."""
-    document = memory.document_of(History.begin(LAYOUT), None) | change
-    path = tmp_path / "drift-1.json"
-    path.write_text(json.dumps(document))
-    with pytest.raises(StorageError, match=words):
-        memory.read(path, LAYOUT)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
-def test_a_truncated_file_does_not_stop_the_device(tmp_path, content, caplog):
-    """It is logged, and what is usual is learnt anew."""
-    path = tmp_path / "drift-1.json"
-    path.write_bytes(content)
-    watch = watch_of(path)
-    assert watch.cameras["top"].history.learning and "learnt anew" in caplog.text
-    run(watch, 100, np.random.default_rng(5))
-    assert memory.read(path, Layout(2))[0].baseline.samples == 100
-
-
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    """Counting goes on."""
-    (tmp_path / "file").write_text("")
-    watch = watch_of(tmp_path / "file" / "drift-1.json", spacing_s=1.0)
-    run(watch, 100, np.random.default_rng(6))
-    assert "is not kept" in watch.cameras["top"].trouble
-    assert watch.cameras["top"].history.baseline.samples == 100
+def test_it_says_what_it_knew_at_its_start(tmp_path):
+    """Of a release that is new to a camera, and of one that is remembered."""
+    watch = watch_of(tmp_path)
+    assert "is new to it; what is usual is learnt anew" in watch.cameras["top"].origin
+    run(watch, 250, np.random.default_rng(9))
+    assert camera_of(tmp_path).origin.startswith("remembers 2 blocks and")

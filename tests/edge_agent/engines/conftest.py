@@ -50,9 +50,16 @@ class Old:
         told: every call that sets something.
         inputs: shapes of the network's inputs.
         plan: what is built; None for a refusal.
+        outputs: names of the network's.
     """
 
-    def __init__(self, shape: tuple[int, ...] = SHAPE, plan: bytes | None = b"plan") -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...] = SHAPE,
+        plan: bytes | None = b"plan",
+        outputs: tuple[str, ...] = ("output0",),
+    ) -> None:
+        self.outputs = outputs
         self.told: list[tuple[Any, ...]] = []
         self.plan = plan
         told, old = self.told, self
@@ -98,8 +105,22 @@ class Old:
 
             num_inputs = 1
 
+            def __init__(self) -> None:
+                self.outputs = list(old.outputs)
+
+            @property
+            def num_outputs(self) -> int:
+                return len(self.outputs)
+
             def get_input(self, index: int) -> Any:
                 return SimpleNamespace(name="images", shape=shape)
+
+            def get_output(self, index: int) -> str:
+                return self.outputs[index]
+
+            def unmark_output(self, tensor: str) -> None:
+                told.append(("left out", tensor))
+                self.outputs.remove(tensor)
 
         class Builder:
             """The builder."""

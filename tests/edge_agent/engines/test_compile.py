@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
+from onnx import helper
 
 from edge_agent.engines.compile import compile_engine
 from edge_agent.errors import ModelError
@@ -71,6 +73,27 @@ def test_profile_of_a_free_batch():
     compile_engine(old, b"good", request_for(capability="", max_batch=8), b"", silent)
     ranges = ("images", (1, 3, 32, 32), (1, 3, 32, 32), (8, 3, 32, 32))
     assert ("profile", ranges) in old.told
+
+
+def test_engines_are_for_the_raw_output_alone():
+    """Whatever else the graph gives is taken out before the builder sees it."""
+    old = Old(outputs=("output0", "embedding", "more"))
+    compile_engine(old, b"good", request_for(capability=""), b"", silent)
+    assert [name for kind, name, *_ in old.told if kind == "left out"] == ["more", "embedding"]
+
+
+def test_an_embedding_is_left_out_for_real(rtx, tmp_path):
+    """The real parser's network has two outputs; the engine is that of the graph with one."""
+    path = write_model(tmp_path / "m.onnx")
+    plain = compile_engine(rtx, path.read_bytes(), request_for(), b"", silent)
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("GlobalMaxPool", ["output0"], ["embedding"]))
+    model.graph.output.append(
+        helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, None)
+    )
+    both = compile_engine(rtx, model.SerializeToString(), request_for(), b"", silent)
+    assert b"embedding" not in both.plan
+    assert abs(len(both.plan) - len(plain.plan)) < 200
 
 
 def test_a_cache_that_cannot_be_read():

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.gate.statistics import measure
 from edge_agent.gate.view import LINE_STEP, line_mask, look, reduce
 
 
@@ -41,3 +42,19 @@ def test_a_mask_for_lines():
     mask[:45] = 255
     lines = line_mask(mask, (46, 1920))
     assert lines[:23].all() and not lines[23:].any()
+
+
+def test_colour_is_taken_from_single_pixels():
+    """Every so many of every so many rows; of a small picture every pixel of every other row."""
+    image = np.zeros((720, 1280, 3), np.uint8)
+    image[..., 0], image[..., 2] = 50, 101
+    view = look(image, 160)
+    assert view.colour.shape == (45, 160, 3)
+    seen = measure(view.gray, view.colour)
+    assert seen.warmth == pytest.approx(51 / 255) and seen.chroma == pytest.approx(101 / 255)
+    gray = look(np.full((3, 5, 3), 80, np.uint8), 160)
+    assert gray.colour.shape == (2, 5, 3)
+    assert (measure(gray.gray, gray.colour).warmth, measure(gray.gray, gray.colour).chroma) == (
+        0,
+        0,
+    )

@@ -88,18 +88,19 @@ def test_a_network_that_gives_nonsense_now_and_then(tmp_path, bundle, bad):
     """Counted as not finite; what is finite in the same output is used, the next frame is whole."""
     scene = Scene(tmp_path, bundle, Script([frame(1, squares=2)] * 6), detections=True)
     backend, runs = scene.loaded.detector._backend, []
-    run = backend.run
+    outputs = backend.outputs
 
     def poisoned(tensor):
-        raw = run(tensor)
+        given = outputs(tensor)
+        raw = given.raw
         runs.append(len(tensor))
         if len(runs) == 2:
             raw[0, :, :3] = bad  # some candidates
         if len(runs) == 4:
             raw[:] = bad
-        return raw
+        return given
 
-    backend.run = poisoned
+    backend.outputs = poisoned
     report = scene.play()
     assert (report.inferred, report.nonfinite, report.errors) == (6, 2, 0)
     boxes = [
@@ -114,15 +115,15 @@ def test_a_network_that_raises(tmp_path, bundle, caplog):
     """An error of the frame and of the release's window, logged once."""
     scene = Scene(tmp_path, bundle, Script([frame(1)] * 5))
     backend, runs = scene.loaded.detector._backend, []
-    run = backend.run
+    outputs = backend.outputs
 
     def failing(tensor):
         runs.append(len(tensor))
         if len(runs) in (2, 3):
             raise RuntimeError("the driver fell over")
-        return run(tensor)
+        return outputs(tensor)
 
-    backend.run = failing
+    backend.outputs = failing
     report = scene.play()
     assert (report.inferred, report.errors) == (3, 2)
     assert scene.worker.counts == FrameCounts(captured=5, inferred=3, errors=2)

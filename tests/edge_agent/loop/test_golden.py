@@ -39,7 +39,7 @@ class Stage:
             Detector(manifest, self.backend),
             {},
             WindowCounter(3, manifest.decode.confidence),
-            DriftWatch({}, skew, classes=3, confidence=manifest.decode.confidence),
+            DriftWatch({}, skew, knob=1.0, classes=3, confidence=manifest.decode.confidence),
             chosen.id,
             manifest.decode.confidence,
         )

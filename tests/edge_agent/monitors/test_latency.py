@@ -18,7 +18,7 @@ from edge_agent.telemetry.payloads import classes_message, output_message, syste
 
 NOTHING = np.zeros((0, 6), np.float32)
 SKEW = SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300))
-DRIFT = DriftWatch({}, SKEW, classes=2, confidence=0.25)
+DRIFT = DriftWatch({}, SKEW, knob=1.0, classes=2, confidence=0.25)
 STAGES = ("capture", "gate", "preprocess", "infer", "postprocess", "end_to_end")
 
 
@@ -92,7 +92,7 @@ def test_each_camera_has_its_own_class_mix():
     )
     outputs = report.cameras["top"].outputs
     assert (outputs.frames, outputs.empty, outputs.holding.tolist()) == (2, 1, [0, 1])
-    said = classes_message("m", "top", ("a", "b b"), outputs).payload
+    said = classes_message("m", "top", ("a", "b b"), report.cameras["top"]).payload
     assert (said["class_a"], said["class_b_b"], said["empty_share"]) == (0, 2, 0.5)
     assert (said["model"], said["camera"], said["detections"]) == ("m", "top", 2)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from edge_agent.gate import Statistics
 from edge_agent.monitors.histogram import Histograms
-from edge_agent.monitors.observe import observe_input, observe_output
+from edge_agent.monitors.observe import observe_input, observe_output, picture_values
 
 
 def test_an_output_is_counted_once_per_feature():
@@ -44,7 +44,7 @@ def test_boxes_without_height_do_not_divide_by_zero():
 def test_input_without_a_reference_has_no_ssim():
     """What was not measured is not counted."""
     histograms = Histograms(1)
-    observe_input(histograms, Statistics(0.5, 0.2, 2.0), None)
-    observe_input(histograms, Statistics(0.5, 0.2, 2.0), 0.97)
+    observe_input(histograms, picture_values(Statistics(0.5, 0.2, 2.0, 0.05, 0.1), None))
+    observe_input(histograms, picture_values(Statistics(0.5, 0.2, 2.0, 0.05, 0.1), 0.97))
     assert histograms.counts["ssim"].sum() == 1
     assert histograms.counts["luminance"].sum() == histograms.counts["sharpness"].sum() == 2

@@ -42,7 +42,7 @@ class Bench:
             self.wall += 3600
             hour = int(self.wall // 3600)
             cameras = {"top": counts(40, holding=(9, 1)), "side": counts(40, holding=(3, hour % 5))}
-            self.history.add(cameras, hour=hour, shift=("early", "late")[hour % 2])
+            self.history.add(cameras, hour=hour, local_hour=(7, 15)[hour % 2])
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_a_restart_keeps_the_last_day(bench):
     bench.memory.save()
     bench.restart()
     assert bench.history.hours == 24 and bench.history.differences() == before
-    assert set(before) == {"camera", "shift"}
+    assert set(before) == {"camera", "shift", "time"}
     now = {"top": counts(7, holding=(7, 7))}
-    bench.history.add(now, hour=int(bench.wall // 3600), shift="early")
+    bench.history.add(now, hour=int(bench.wall // 3600), local_hour=7)
     assert bench.history.hours == 24
 
 
@@ -96,7 +96,7 @@ def test_a_snapshot_is_not_changed_by_what_follows(bench):
     snapshot = bench.history.snapshot()
     document = json.dumps(document_of(snapshot, CLASSES))
     more = {"top": counts(5, holding=(1, 1))}
-    bench.history.add(more, hour=int(bench.wall // 3600), shift="early")
+    bench.history.add(more, hour=int(bench.wall // 3600), local_hour=7)
     assert json.dumps(document_of(snapshot, CLASSES)) == document
     assert document_of(bench.history.snapshot(), CLASSES) != json.loads(document)
 
@@ -123,8 +123,8 @@ def test_slices_of_long_gone_releases_are_removed(tmp_path):
         ({"schema_version": 2}, "only 1 is known"),
         ({"classes": ["a", "c"]}, "classes: are not the model's"),
         ({"hours": [{}] * 25}, "at most 24 fit"),
-        ({"hours": [{"number": -1, "shift": "early", "cameras": []}]}, "number"),
-        ({"hours": [{"number": 1, "shift": "noon", "cameras": []}]}, "not one of early"),
+        ({"hours": [{"number": -1, "local_hour": 7, "cameras": []}]}, "number"),
+        ({"hours": [{"number": 1, "local_hour": 24, "cameras": []}]}, "above the most"),
         ({"extra": 1}, "is not a known key"),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_named_and_begun_anew(bench, change, words, caplog):
 @pytest.mark.parametrize("bad", [[1], [1, -1], [1, 2e300], ["a", "b"]])
 def test_counts_are_counts(tmp_path, bad):
     """As many as classes, none below 0, none that no counter reaches."""
-    path, hour = tmp_path / "a.json", Hour(5, "late", {"top": counts(4)})
+    path, hour = tmp_path / "a.json", Hour(5, 15, {"top": counts(4)})
     document = document_of([hour], CLASSES)
     document["hours"][0]["cameras"][0]["boxes"] = bad
     path.write_text(json.dumps(document))

@@ -15,6 +15,7 @@ from edge_agent.monitors.slices import (
     SliceHistory,
     largest_difference,
     shift_of,
+    time_of,
 )
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import slice_messages
@@ -105,17 +106,24 @@ def test_shifts(hour, shift):
     assert shift_of(hour) == shift
 
 
+def test_parts_of_the_day():
+    """Four hours each, from midnight."""
+    assert [time_of(hour) for hour in (0, 3, 4, 12, 23)] == [
+        "00-04", "00-04", "04-08", "12-16", "20-24",
+    ]  # fmt: skip
+
+
 def test_it_is_told_once_an_hour_over_the_last_day():
     """Windows of one hour are silent; the first one of the next tells of all before it."""
     history = SliceHistory(CLASSES)
     slices = {"left": counts(100, holding=(90, 0)), "right": counts(100, holding=(10, 0))}
-    assert history.add(slices, hour=7, shift="early") == {}
-    assert history.add(slices, hour=7, shift="early") == {}
-    told = history.add({"left": counts(50)}, hour=8, shift="late")
+    assert history.add(slices, hour=7, local_hour=7) == {}
+    assert history.add(slices, hour=7, local_hour=7) == {}
+    told = history.add({"left": counts(50)}, hour=8, local_hour=14)
     assert set(told) == {"camera"} and told["camera"].frames == 400
-    assert set(history.differences()) == {"camera", "shift"}
+    assert set(history.differences()) == {"camera", "shift", "time"}
     for hour in range(9, 9 + SliceHistory.HOURS):
-        history.add({"left": counts(1)}, hour=hour, shift="late")
+        history.add({"left": counts(1)}, hour=hour, local_hour=14)
     assert history.hours == SliceHistory.HOURS
     assert history.differences() == {}, "what is older than a day is forgotten"
 

@@ -17,19 +17,19 @@ from edge_agent.loop.camera import FrameCounts
 from edge_agent.monitors.latency import Speed
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import (
-    frame_totals,
     health_window,
     input_message,
     output_message,
     system_message,
 )
+from edge_agent.telemetry.totals import frame_totals
 
 CLASSES = ("scratch", "broken edge")
 UNWATCHED = DriftWatch(
-    {}, SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300)), classes=2, confidence=0.25
+    {}, SkewMonitor(None, Drift(1.0, None, 24.0, 0.25, 300)), knob=1.0, classes=2, confidence=0.25
 )
-GOOD = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0), "SSIM 0.90")
-DIRTY = Verdict(False, 0.4, Statistics(0.7, 0.05, 1.0), "SSIM 0.40 is below 0.60")
+GOOD = Verdict(True, 0.9, Statistics(0.5, 0.1, 2.0, 0.05, 0.1), "SSIM 0.90")
+DIRTY = Verdict(False, 0.4, Statistics(0.7, 0.05, 1.0, 0.0, 0.02), "SSIM 0.40 is below 0.60")
 
 
 def result(*scores, nonfinite=False, ms=3.0):

@@ -21,6 +21,7 @@ def loaded(version=1, provider="cpu", wanted="cpu", reason=""):
         variant="fp32",
         detector=detector,
         provider_ok=provider == wanted,
+        embedding="given",
     )
 
 
@@ -75,4 +76,4 @@ def test_info_has_the_reason():
     """Retained, for whoever looks later."""
     told = info_message({"m": FELL_BACK}, {}).payload["models"]["m"]
     assert (told["provider"], told["wanted_provider"]) == ("cpu", "cuda")
-    assert told["fallback_reason"] == REASON
+    assert (told["fallback_reason"], told["embedding"]) == (REASON, "given")

@@ -44,7 +44,7 @@ def life(tmp_path_factory, shared_broker):
         source=f"dir:{folder}?fps=100&loop=1",
         more="detections = true\n[drift]\nspacing_s = 0\nprofile_frames = 60\npsi_max = 1.0\n",
     )
-    v1 = device.add(make_bundle(tmp_path / "v1"))
+    v1 = device.add(make_bundle(tmp_path / "v1", embedding=True))
     v2 = device.add(make_bundle(tmp_path / "v2", version=2))
     device.commit(v1)
     with Listener(shared_broker.url, f"outpost/v1/{DEVICE}/#") as heard:
@@ -74,6 +74,33 @@ def test_every_payload_is_what_its_schema_says(life):
         "metrics_classes",
     }
     assert MODEL in documents(life)[-1][1].get("models", {MODEL: 1})
+
+
+def test_the_input_is_told_in_numbers(life):
+    """Colour, the embedding of the release that has one, outliers, and skew of this camera."""
+    told = [document for name, document in documents(life) if name == "metrics_input"]
+    first = [document for document in told if document["model_version"] == 1]
+    assert {"warmth", "chroma", "embedding_distance", "embedding_4", "outlier_share"} <= set(
+        first[0]
+    )
+    # every frame has three squares; the profile's pictures have none to three
+    assert any("psi_embedding_distance" in document for document in first)
+    assert not any("embedding_distance" in d for d in told if d["model_version"] == 2)
+    info = [document for name, document in documents(life) if name == "info"]
+    states = {one["version"]: one["embedding"] for d in info for one in d["models"].values()}
+    assert states == {1: "given", 2: ""}
+
+
+def test_the_outputs_of_a_camera_are_told_in_numbers(life):
+    """Class mix, scores, boxes, and how many are near the threshold, per camera."""
+    told = [document for name, document in documents(life) if name == "metrics_classes"]
+    busy = next(document for document in told if document["detections"])
+    assert {
+        *("empty_share", "detections_per_frame", "near_threshold_share", "class_red", "score_red"),
+        *("box_area", "box_aspect", "box_x", "box_y"),
+    } <= set(busy)
+    assert busy["box_aspect"] == pytest.approx(1.0, abs=0.05)
+    assert any("psi_box_area" in document for document in told)
 
 
 def test_the_schemas_refuse_what_is_wrong(life):
