@@ -7,6 +7,7 @@ counts is how often it *begins* to exceed a value: that is what people are calle
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def price(x: npt.ArrayLike, freedom: npt.ArrayLike, *, skew: npt.ArrayLike = 0.0
         skew: logarithm by which the tail is raised (`contrast.Measured`).
     """
     value = np.asarray(x, np.float64)
-    looks = np.interp(value, _AT, _LOOKS)
+    looks = np.interp(value, *_looks())
     raised = chi2_tail(value, freedom) * looks * np.exp(np.minimum(skew, 50.0))
     result: Reals = np.where(value > 0, np.minimum(1.0, raised), 1.0)
     return result
@@ -51,5 +52,11 @@ def beginnings(y: npt.ArrayLike) -> Reals:
     return share
 
 
-_AT = np.arange(0.0, _TO + _STEP, _STEP)
-_LOOKS = OVERLAP * np.sum([beginnings(np.sqrt(2.0 * _AT / scale)) for scale in SCALES], axis=0)
+@cache
+def _looks() -> tuple[Reals, Reals]:
+    """Values of a statistic, and what its tail is multiplied by there; made when first needed."""
+    at = np.arange(0.0, _TO + _STEP, _STEP)
+    looks = np.zeros_like(at)
+    for scale in SCALES:
+        looks += beginnings(np.sqrt(2.0 * at / scale))
+    return at, OVERLAP * looks
