@@ -26,4 +26,9 @@ def class_changes(before: Sequence[str], after: Sequence[str]) -> str:
         if name in before and before.index(name) != after.index(name)
     ]
     parts = (("without", gone), ("new", new), ("renumbered", moved))
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names)
+    return "; ".join(f"{what} {_listed(names)}" for what, names in parts if names)
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
