@@ -48,6 +48,7 @@ from builder.preflight import check_name, check_options
 from builder.progress import Progress, Remembering, Silent
 from builder.prove import EXPORTED_LIMIT, LIMIT, Parity, check, obstacle, parity, run_reference
 from builder.provenance import data_facts
+from builder.renamed import class_warning
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
 from builder.survey import Sighting, survey
@@ -148,6 +149,7 @@ class _Build:
     def run(self) -> tuple[Parity | None, list[Choice], Outcome]:
         """Every step after the reading, in order."""
         check_name(self.manifest.name)
+        self._tell_classes()
         reference = self._reference()
         pictures = self._pictures()
         self._draw()
@@ -159,7 +161,13 @@ class _Build:
         self._write_profile(histograms)
         proof, choices, shots = self._golden_set(runner, pictures, sightings)
         outcome = self._variants(
-            runner, pictures, shots, proof=proof, seen=seen, histograms=histograms, labels=labels
+            runner,
+            pictures,
+            shots,
+            proof=proof,
+            seen=seen,
+            histograms=histograms,
+            labels=None if labels is None else labels.of(seen.found),
         )
         table = document(
             self.manifest,
@@ -179,6 +187,12 @@ class _Build:
         )
         pack.finish(self.root, table)
         return proof, choices, outcome
+
+    def _tell_classes(self) -> None:
+        if self.options.previous is not None:
+            before = Bundle.open(self.options.previous).manifest
+            if change := class_warning(before, self.manifest):
+                self.tell.warn(change)
 
     def _draw(self) -> None:
         spec = self.manifest.input

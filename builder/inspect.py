@@ -50,7 +50,8 @@ def facts(bundle: Bundle) -> list[tuple[str, str]]:
         ("head", manifest.head),
         (
             "input",
-            f"{spec.width} x {spec.height} {spec.colour}, letterbox {spec.interpolation}"
+            f"{spec.height} x {spec.width} {spec.colour} (height x width),"
+            f" letterbox {spec.interpolation}"
             + (", any number at once" if _dynamic(manifest.document) else ""),
         ),
         ("decode", f"confidence {decode.confidence:g}, NMS {decode.iou:g}, floor {decode.floor:g}"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.renamed import class_warning
 from builder.sources.reference import parse_reference
 from builder.sources.registry import Registry
 from builder.sources.version import utc_text
@@ -75,8 +76,8 @@ def news(repository: ReleaseRepository, manifest: Manifest) -> tuple[str, ...]:
     before = release_before(repository, manifest.name, manifest.version)
     if before is None:
         return ()
-    change = class_changes(before.classes, manifest.classes)
-    return (f"classes differ from version {before.version}: {change}",) if change else ()
+    change = class_warning(before, manifest)
+    return (change,) if change else ()
 
 
 def release_before(repository: ReleaseRepository, name: str, version: int) -> Manifest | None:
@@ -88,22 +89,6 @@ def release_before(repository: ReleaseRepository, name: str, version: int) -> Ma
     known = [one.version for one in repository.releases() if one.name == name]
     earlier = [one for one in known if one < version]
     return repository.release(name, max(earlier)) if earlier else None
-
-
-def class_changes(before: Sequence[str], after: Sequence[str]) -> str:
-    """How a list of classes changed, in words; "" when it did not.
-
-    Numbers are what programs often use, so a class that only moved counts.
-    """
-    gone = [name for name in before if name not in after]
-    new = [name for name in after if name not in before]
-    moved = [
-        f"{name} ({before.index(name)} is now {after.index(name)})"
-        for name in after
-        if name in before and before.index(name) != after.index(name)
-    ]
-    parts = (("without", gone), ("new", new), ("renumbered", moved))
-    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names)
 
 
 def _tag(source: str, published: Published, tracking_uri: str | None) -> dict[str, str]:

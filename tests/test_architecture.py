@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,23 @@ def test_files_stay_small():
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
     assert long == {}
+
+
+def test_onnx_runtime_reports_nothing_to_its_maker(tmp_path):
+    """Its telemetry would leave a session's id in TMPDIR (and ask the network): there is none."""
+    pytest.importorskip("onnxruntime")
+    graph = (
+        "import onnxruntime; from onnx import helper as h;"
+        " v = [h.make_tensor_value_info(name, 1, [1]) for name in 'xy'];"
+        " g = h.make_graph([h.make_node('Identity', ['x'], ['y'])], 'g', v[:1], v[1:]);"
+        " m = h.make_model(g, opset_imports=[h.make_opsetid('', 17)], ir_version=8);"
+        " onnxruntime.InferenceSession(m.SerializeToString())"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import edge_agent; {graph}"],
+        capture_output=True, text=True, cwd=ROOT, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +28,20 @@ class Labels:
 
     objects: dict[str, Floats]
     missing: tuple[str, ...]
+
+    def of(self, readable: Collection[str]) -> Labels:
+        """Those of the pictures that could be read: the others say nothing about a model.
+
+        Raises:
+            SourceError: no picture is left.
+        """
+        kept = {name: rows for name, rows in self.objects.items() if name in readable}
+        if not kept:
+            raise SourceError(
+                f"none of the {len(self.objects)} labelled reference images can be read, so there"
+                " is nothing to measure mAP on; give others, or leave --labels out"
+            )
+        return Labels(kept, self.missing)
 
 
 def read_labels(folder: Path, pictures: Sequence[str], classes: int) -> Labels:

@@ -74,7 +74,7 @@ def _figures(bundle: Bundle) -> str:
     spec = manifest.input
     shown = [
         (f"{len(manifest.classes)}", "classes"),
-        (f"{spec.width} x {spec.height}", "input, pixels"),
+        (f"{spec.height} x {spec.width}", "input, height x width"),
         (", ".join(one.id for one in manifest.variants), "variants"),
         (human(sum(entry.size for entry in manifest.files)), f"in {len(manifest.files)} files"),
     ]

@@ -21,6 +21,7 @@ from edge_agent.errors import ModelError, SourceError, UsageError
 from edge_agent.monitors.profile import Profile
 from tests.builder.forge import dump, network, write_archive
 from tests.builder.squares import write_squares
+from tests.builder.test_page import changed
 from tests.bundles import CLASSES, WIDTH, frame
 
 
@@ -254,3 +255,15 @@ def test_images_that_cannot_be_read_are_no_part_of_the_data(squares, frames, tmp
     assert any("2 of 26 images cannot be read" in text for text in made.warnings)
     facts = [one.bundle.manifest.source["reference_data"] for one in (plain, made)]
     assert facts[0] == facts[1] and facts[1]["images"] == 24
+
+
+def test_classes_that_differ_from_the_version_before(bundle, squares, tmp_path):
+    """``--previous`` with other classes, or the same ones in another order, is a warning."""
+    classes = ["green", "red", "scratch"]
+    before = changed(bundle, tmp_path / "before", classes=classes, version=1)
+    options = BuildOptions(version=2, previous=before.root, prove="never")
+    made = build(str(squares), tmp_path / "b", options)
+    assert [text for text in made.warnings if "classes" in text] == [
+        "classes differ from version 1: without scratch; new blue; renumbered red (1 is now 0),"
+        " green (0 is now 1)"
+    ]

@@ -14,7 +14,7 @@ def test_render_says_what_a_person_asks(bundle):
     """Release, digest, classes, input, golden set, variants."""
     text = render(bundle)
     for part in (
-        "squares 1", bundle.manifest.digest, "3: red, green, blue", "64 x 64 RGB",
+        "squares 1", bundle.manifest.digest, "3: red, green, blue", "64 x 64 RGB (height x width)",
         "12 frames of the reference images, reference fp32-graph", "fp32 IoU 0.99, score ± 0.001",
         "squares.pt", "fp32", "not compared with PyTorch",
     ):  # fmt: skip

@@ -95,6 +95,17 @@ def test_int8_has_golden_detections_of_its_own(built):
     assert "golden/int8.json" in [entry.path for entry in manifest.files_for("int8")]
 
 
+def test_labelled_images_that_cannot_be_read(squares, frames, labels, tmp_path):
+    """They are named and left out of mAP; the others are measured."""
+    data = tmp_path / "data"
+    shutil.copytree(frames, data)
+    (data / "0003.png").write_bytes(b"cut off")
+    options = BuildOptions(reference_data=data, labels=labels, precisions=("fp16",), prove="never")
+    made = build(str(squares), tmp_path / "b", options)
+    assert any("1 of 24 images cannot be read" in text for text in made.warnings)
+    assert [one.parity["labelled_images"] for one in made.bundle.manifest.variants] == [23, 23]
+
+
 def test_another_int8_graph_fails_the_self_test(built, tmp_path):
     """Quantized weights that are a little off are another model to the device."""
     root = tmp_path / "bundle"

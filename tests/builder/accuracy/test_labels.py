@@ -59,3 +59,14 @@ def test_folders_that_do_not_match(tmp_path):
     (tmp_path / "other.txt").write_text("")
     with pytest.raises(UsageError, match=r"none of the 2 .* one\.txt is looked for"):
         read_labels(tmp_path, ["one.png", "two.png"], 3)
+
+
+def test_pictures_that_cannot_be_read_do_not_count(tmp_path):
+    """What is left is measured; with nothing left the line says so, instead of an mAP of 0."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.5 0.1 0.1")
+    labels = read_labels(tmp_path, ["one.png", "two.png", "three.png"], 3)
+    left = labels.of({"two.png": None, "three.png": None})
+    assert (list(left.objects), left.missing) == (["two.png"], ("three.png",))
+    with pytest.raises(SourceError, match="none of the 2 labelled reference images can be read"):
+        labels.of({"three.png"})
