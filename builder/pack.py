@@ -1,7 +1,8 @@
 """From parts to a bundle on disk: files, hashes, manifest, one rename.
 
-Everything is made in a hidden folder beside the target and renamed at the end, so that Ctrl-C, a
-full disk or a power cut leave either the old bundle or the new one.
+Everything is made in a hidden folder beside the target and takes its place at the end, so that
+Ctrl-C, a full disk or a power cut leave either the old bundle or the new one (`install` names the
+file systems where a power cut may leave it beside).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.exchange import exchange
 from edge_agent.atomic import fsync_dir, make_dirs, write_atomic
 from edge_agent.bundle import MANIFEST_NAME, Bundle, Manifest, hash_file
 from edge_agent.errors import UsageError, storage_errors
@@ -75,22 +77,40 @@ def finish(root: Path, document: Mapping[str, object]) -> Manifest:
 
 
 def install(root: Path, output: Path) -> Bundle:
-    """Rename the finished folder to ``output``; an old bundle there is replaced.
+    """Put the finished folder at ``output``; an old bundle there is replaced in one step.
+
+    Old and new exchange their places, so that ``output`` holds a whole bundle at every moment, and
+    the old one is removed once that is on disk. Where the kernel or the file system cannot
+    exchange (`builder.exchange`), the old one is renamed aside first: after a power cut between the
+    two renames it lies in the hidden folder beside ``output``, and nothing is at ``output``.
 
     Raises:
-        StorageError: when the disk refuses; the old bundle then still stands.
+        StorageError: when the disk refuses; a whole bundle, old or new, then still stands.
     """
     check_replaceable(output)
-    aside = root.with_name(root.name + ".old")
     with storage_errors(output):
-        try:
-            if output.exists():
-                os.rename(output, aside)
+        if not _is_full(output):
             os.rename(root, output)
-        except BaseException:  # Ctrl-C too: what is left in the work folder is removed
-            if aside.exists() and not output.exists():
-                os.rename(aside, output)
-            raise
+        elif not exchange(root, output):
+            _rename_twice(root, output)
         fsync_dir(output.parent)
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
     return Bundle.open(output)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether something is in a folder; a rename replaces an empty one by itself."""
+    return folder.exists() and any(folder.iterdir())
+
+
+def _rename_twice(root: Path, output: Path) -> None:
+    """What `exchange` does, in three steps; the old bundle returns when one of them fails."""
+    aside = root.with_name(root.name + ".old")
+    try:
+        os.rename(output, aside)
+        os.rename(root, output)
+        os.rename(aside, root)
+    except BaseException:  # Ctrl-C too: what is left in the work folder is removed
+        if aside.exists() and not output.exists():
+            os.rename(aside, output)
+        raise

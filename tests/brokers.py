@@ -16,6 +16,7 @@ with both is right with any broker between.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -148,7 +149,7 @@ class Listener:
         self._on_payload = on_payload
         self._client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
-            client_id=f"listener-{id(self)}",
+            client_id=f"listener-{secrets.token_hex(8)}",
             clean_session=False,
             protocol=mqtt.MQTTProtocolVersion(protocol),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.publish import TAG_DIGEST, TAG_PUBLISHED_AT, TAG_RELEASE
@@ -162,7 +162,10 @@ class Watcher:
             self._workshop.discard()
 
     def _make(self, version: int) -> Shipped | None:
-        """Build, look whether it is still wanted, publish; None when it is not."""
+        """Build, look whether it is still wanted, publish; None when it is not.
+
+        What the build has warned of (other classes) is not said again by the publication.
+        """
         self._event("build.started", version=version, attempt=self.memory.attempts)
         made = self._workshop.build(version)
         for warning in made.warnings:
@@ -173,7 +176,9 @@ class Watcher:
             self._settle(version, "superseded", {}, f"{what} was promoted meanwhile")
             self._event("release.superseded", version=version, by=newer.version)
             return None
-        return self._workshop.publish(version)
+        shipped = self._workshop.publish(version)
+        news = tuple(one for one in shipped.warnings if one not in made.warnings)
+        return replace(shipped, warnings=news)
 
     def _publish(self, version: int, shipped: Shipped) -> None:
         tags = {

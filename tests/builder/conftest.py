@@ -66,6 +66,7 @@ def _make_registry(
     run = client.create_run(experiment)
     run_id = run.info.run_id
     client.log_param(run_id, "imgsz", 64)
+    client.log_param(run_id, "site", "north")
     client.log_metric(run_id, "metrics/mAP50B", 0.9)
     for name in ("best.pt", "last.pt"):
         shutil.copy(squares, root / name)

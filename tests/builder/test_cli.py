@@ -120,6 +120,7 @@ def test_text_file_as_checkpoint_is_exit_code_5(tmp_path, capsys):
         (["build", "models:/sqares/1"], 10, 'did you mean "squares"?'),
         (["build", "models:/"], 2, "models:/name@alias"),
         (["build", "nothing.pt"], 2, "no such file"),
+        (["build", "ftp://host/best.pt"], 2, "ftp: is no scheme that sources may have"),
         (["build", "models:/squares/1", "--imgsz", "big"], 2, "height x width"),
         (["build", "models:/squares/1", "--imgsz", "0"], 2, "height x width"),
         (["build", "models:/squares/1", "--imgsz", "384x0"], 2, "height x width"),

@@ -85,10 +85,11 @@ def test_names_from_a_bundle_are_only_text(bundle, tmp_path):
     """A class, a model or a parameter named like markup shows as what it is."""
     evil = "<script>alert(1)</script>"
     classes = [evil, '"><img src=x onerror=alert(1)>', "blue"]
-    source = {**bundle.manifest.source, "parameters": {evil: evil}, "uri": evil}
+    source = {**bundle.manifest.source, "run_parameters": {evil: evil, "site": "x"}, "uri": evil}
     odd = changed(bundle, tmp_path / "odd", classes=classes, license=evil, source=source)
     outline = Outline(render_page(odd))
     assert outline.open == [] and evil in outline.text
+    assert "run parameters (2)" in outline.text
     assert all(tag != "script" and "onerror" not in a for tag, a in outline.tags)
 
 

@@ -23,7 +23,8 @@ def test_run_in_the_manifest(registry, tmp_path):
     source = built.bundle.manifest.source
     assert source["run_id"] == registry.run_id
     assert source["metrics"] == {"metrics/mAP50B": 0.9}
-    assert source["parameters"] == {"imgsz": 64}  # the checkpoint's own, before the run's texts
+    assert source["parameters"] == {"imgsz": 64}  # the checkpoint's own, a number
+    assert source["run_parameters"] == {"imgsz": "64", "site": "north"}  # the run's, texts
     assert source["git"] == {} and source["datasets"] == []
 
 

@@ -26,3 +26,29 @@ def test_missing_file(tmp_path):
     """The message says what a source can be."""
     with pytest.raises(UsageError, match=r"nothing\.pt: no such file.*models:/name@production"):
         resolve(str(tmp_path / "nothing.pt"), downloads=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("ftp://host/best.pt", "ftp: is no scheme that sources may have; give models:/name@alias"),
+        ("https://user:secret@host/best.pt?token=secret", "https: is no scheme"),
+        ("s3://bucket/best.pt?X-Amz-Signature=" + 300 * "0", "s3: is no scheme"),
+        ("s3:/bucket/best.pt", "s3: is no scheme"),
+        ("model:/squares@production", 'model: is no scheme .*did you mean "models"'),
+    ],
+)
+def test_an_address_is_named_by_its_scheme(source, named, tmp_path):
+    """Not taken for a file; what may be secret in it is not repeated."""
+    with pytest.raises(UsageError, match=named) as caught:
+        resolve(source, downloads=tmp_path)
+    assert "on this disk (download it first)" in str(caught.value)
+    assert "secret" not in str(caught.value) and "no such file" not in str(caught.value)
+
+
+def test_a_file_may_be_named_like_an_address(tmp_path, monkeypatch):
+    """A colon is a letter like others on this disk."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:").mkdir()
+    (tmp_path / "s3:" / "best.pt").write_bytes(b"weights")
+    assert resolve("s3:/best.pt", downloads=tmp_path).name == "best"

@@ -38,6 +38,8 @@ class World:
         self.built: list[int] = []
         self.looks: list[float] = []
         self.left_over = False
+        self.made_warnings: tuple[str, ...] = ("no --reference-image",)
+        self.shipped_warnings: tuple[str, ...] = ()
         self.events: list[tuple[str, dict[str, object]]] = []
         self.watcher = self.restart()
 
@@ -74,12 +76,12 @@ class World:
             error = error.pop(0) if error else None
         if isinstance(error, BaseException):
             raise error
-        return Made(f"digest-{version}", ("no --reference-image",))
+        return Made(f"digest-{version}", self.made_warnings)
 
     def publish(self, version: int) -> Shipped:
         """Publishing is instant."""
         self.releases[version] = f"digest-{version}"
-        return Shipped(self.releases[version], f"https://site/{version}")
+        return Shipped(self.releases[version], f"https://site/{version}", self.shipped_warnings)
 
     def discard(self) -> None:
         """What was built is gone."""

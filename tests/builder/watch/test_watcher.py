@@ -30,6 +30,20 @@ def test_promotion_becomes_a_release(world):
     assert not world.left_over
 
 
+def test_a_warning_is_told_once(world):
+    """The publication says what is new since the build, and repeats nothing."""
+    world.made_warnings = ("other classes", "no reference")
+    world.shipped_warnings = ("other classes", "late news")
+    world.alias = 1
+    world.run(until=100)
+    told = [(kind, facts["text"]) for kind, facts in world.events if kind.endswith("warning")]
+    assert told == [
+        ("build.warning", "other classes"),
+        ("build.warning", "no reference"),
+        ("release.warning", "late news"),
+    ]
+
+
 def test_restart_builds_nothing_twice(world):
     """A new process knows what is done."""
     world.alias = 1

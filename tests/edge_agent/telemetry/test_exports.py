@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import shutil
 import subprocess
 import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 
 from edge_agent.config import parse
 from edge_agent.errors import ConfigError
+from edge_agent.health import Health
 from edge_agent.metrics import INFO, METRICS_OUTPUT, METRICS_SYSTEM, Message, Reader
 from edge_agent.telemetry.ecs import EcsFormatter
 from edge_agent.telemetry.exposition import samples, text
@@ -22,10 +25,11 @@ from edge_agent.telemetry.homeassistant import announcement
 from edge_agent.telemetry.scrape import Scrape
 from tests.brokers import Listener, free_port
 from tests.bundles import make_bundle
-from tests.devices import Device
+from tests.devices import AgentProcess, Device
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 VICTORIA = shutil.which("victoria-metrics")
+DEVICE = f"exports-{secrets.token_hex(3)}"
 
 
 def get(url, data=None):
@@ -61,24 +65,45 @@ def answers(url):
         return None
 
 
+class Scraped(NamedTuple):
+    """A running agent: where it is asked, what it says, and which boot it is."""
+
+    url: str
+    heard: Listener
+    home: Listener
+    agent: AgentProcess
+    boot: str
+
+
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory, shared_broker):
-    """A running agent with `/metrics`, JSON logs and Home Assistant's announcement."""
+    """An agent with `/metrics`, JSON logs and Home Assistant's announcement, once it answers.
+
+    Its boot is the one of its own health file; what another boot published is not counted.
+    """
     tmp_path = tmp_path_factory.mktemp("exports")
     port = free_port()
     more = (
         f'[prometheus]\naddress = "127.0.0.1:{port}"\n[log]\nformat = "json"\n'
         "[homeassistant]\nenabled = true\n"
     )
-    device = Device(tmp_path, url=shared_broker.url, device="exports-1", more=more)
+    device = Device(tmp_path, url=shared_broker.url, device=DEVICE, more=more)
     device.commit(device.add(make_bundle(tmp_path / "v1", version=7)))
     with (
-        Listener(shared_broker.url, "outpost/v1/exports-1/#") as heard,
-        Listener(shared_broker.url, "homeassistant/#") as home,
+        Listener(shared_broker.url, f"outpost/v1/{DEVICE}/#") as heard,
+        Listener(shared_broker.url, f"homeassistant/device/{DEVICE}/#") as home,
         device.agent() as agent,
     ):
-        heard.wait(lambda _: len(heard.on("up/metrics/system")) >= 3)
-        yield f"http://127.0.0.1:{port}/metrics", heard, home, agent
+        url = f"http://127.0.0.1:{port}/metrics"
+        until(lambda: answers(url))
+        boot = until(lambda: Health.read(device.layout.health)).boot
+        heard.wait(lambda _: boots(heard).count(boot) >= 3)
+        yield Scraped(url, heard, home, agent, boot)
+
+
+def boots(heard):
+    """Who closed the windows that were heard."""
+    return [json.loads(one.payload)["boot"] for one in heard.on("up/metrics/system")]
 
 
 def test_names_units_and_labels():
@@ -122,7 +147,7 @@ def test_the_version_comes_from_what_runs():
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (prometheus)")
 def test_promtool_finds_nothing_to_complain_about(scraped):
     """Names, types, help and units, by Prometheus' own linter."""
-    shown = get(scraped[0])
+    shown = get(scraped.url)
     checked = subprocess.run(
         [PROMTOOL, "check", "metrics"], input=shown, capture_output=True, text=True
     )
@@ -134,7 +159,7 @@ def test_promtool_finds_nothing_to_complain_about(scraped):
 @pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed")
 def test_prometheus_scrapes_the_agent(scraped, tmp_path):
     """A real server, its own query language."""
-    target = scraped[0].removeprefix("http://").removesuffix("/metrics")
+    target = scraped.url.removeprefix("http://").removesuffix("/metrics")
     (tmp_path / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s}\n"
         f"scrape_configs: [{{job_name: edge, static_configs: [{{targets: ['{target}']}}]}}]\n"
@@ -154,11 +179,11 @@ def test_prometheus_scrapes_the_agent(scraped, tmp_path):
 def test_a_backfill_lands_at_the_times_when_it_was_measured(scraped, tmp_path):
     """What came late over MQTT goes into VictoriaMetrics with its own timestamps."""
     reader, found = Reader(), []
-    for message in scraped[1].on("up/metrics/system"):
-        document = reader.accept("exports-1", message.payload)
+    for message in scraped.heard.on("up/metrics/system"):
+        document = reader.accept(DEVICE, message.payload)
         if document is not None:
             late = document["ts"] - 7200
-            found += samples(METRICS_SYSTEM, document, {"device": "exports-1"}, ts=late)
+            found += samples(METRICS_SYSTEM, document, {"device": DEVICE}, ts=late)
     port = free_port()
     command = [VICTORIA, f"-storageDataPath={tmp_path}/data", f"-httpListenAddr=127.0.0.1:{port}"]
     root = f"http://127.0.0.1:{port}"
@@ -171,19 +196,19 @@ def test_a_backfill_lands_at_the_times_when_it_was_measured(scraped, tmp_path):
     wanted = {
         round(s.ts * 1e3): s.value for s in found if s.family == "outpost_frames_captured_total"
     }
-    assert series["metric"]["device"] == "exports-1"
+    assert series["metric"]["device"] == DEVICE
     assert dict(zip(series["timestamps"], series["values"], strict=True)) == wanted
 
 
 def test_home_assistant_gets_everything_in_one_retained_message(scraped):
     """Device-based discovery: each sensor reads a topic that is really published."""
-    _, heard, home, _ = scraped
+    heard, home = scraped.heard, scraped.home
     home.wait(lambda messages: len(messages) >= 1)
     message = home.messages[0]
-    assert message.topic == "homeassistant/device/exports-1/config"
+    assert message.topic == f"homeassistant/device/{DEVICE}/config"
     document = json.loads(message.payload)
-    assert document["device"]["identifiers"] == ["outpost_exports-1"]
-    assert document["availability_topic"] == "outpost/v1/exports-1/up/status"
+    assert document["device"]["identifiers"] == [f"outpost_{DEVICE}"]
+    assert document["availability_topic"] == f"outpost/v1/{DEVICE}/up/status"
     components = document["components"]
     assert {"throughput_fps", "tiny_version", "tiny_detections", "top_ssim"} <= set(components)
     assert len({one["unique_id"] for one in components.values()}) == len(components)
@@ -217,10 +242,11 @@ def test_templates_give_the_values(tmp_path):
 
 def test_logs_are_json_in_ecs_names(scraped):
     """Every line of a real agent's stderr."""
-    lines = [json.loads(line) for line in scraped[3].text().splitlines()]
-    assert lines and all(line["service.node.name"] == "exports-1" for line in lines)
+    lines = [json.loads(line) for line in scraped.agent.text().splitlines()]
+    assert lines and all(line["service.node.name"] == DEVICE for line in lines)
     assert {"@timestamp", "log.level", "message", "ecs.version", "log.logger"} <= set(lines[0])
-    assert lines[0]["labels"]["boot"] == json.loads(scraped[1].messages[0].payload)["boot"]
+    logged = {line["labels"]["boot"] for line in lines}
+    assert logged == set(boots(scraped.heard)) == {scraped.boot}
 
 
 def test_an_exception_is_one_line():
