@@ -6,6 +6,7 @@ comes back before the next one goes, so memory does not grow with the pictures.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ from edge_agent.detection.preprocess import Image, Placement
 from edge_agent.errors import storage_errors
 
 _ADVICE = "build with --prove never"
+_END_S = 5.0
 
 
 @contextmanager
@@ -65,13 +67,14 @@ def original(
                 questions.write(np.ascontiguousarray(tensor, np.float32).data)
                 questions.flush()
                 return _answer(answers, output)
-            except (OSError, ValueError, EOFError) as error:
-                process.kill()
-                code = process.wait()
+            except ValueError as error:
+                raise worker.failed("run", checkpoint, str(error), None, _ADVICE) from None
+            except (OSError, EOFError):  # it has ended, or is about to
+                code = _end_of(process)
                 if late.is_set():
                     raise worker.too_late(checkpoint, _ADVICE) from None
                 said.seek(0)
-                text = said.read().decode("utf-8", "replace") or str(error)
+                text = said.read().decode("utf-8", "replace")
                 raise worker.failed("run", checkpoint, text, code, _ADVICE) from None
             finally:
                 watchdog.cancel()
@@ -86,6 +89,14 @@ def original(
                 questions.close()
 
 
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a worker that is ending by itself; its last words are written then."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(timeout=_END_S)
+    process.kill()
+    return process.wait()
+
+
 def _answer(file: IO[bytes], shape: tuple[int, ...]) -> Floats:
     """One raw output from the worker.
 
@@ -93,16 +104,18 @@ def _answer(file: IO[bytes], shape: tuple[int, ...]) -> Floats:
         ValueError: it is no array, or not one of that shape.
         EOFError: the worker is gone.
     """
-    np.lib.format.read_magic(file)
+    start = file.read(np.lib.format.MAGIC_LEN)
+    if len(start) < np.lib.format.MAGIC_LEN:
+        raise EOFError("it ended without an answer")
+    if start != np.lib.format.magic(1, 0):
+        raise ValueError(f"its answer begins with {start!r}, not like an array")
     found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
     if (found, by_columns, kind) != (shape, False, np.dtype(np.float32)):
         raise ValueError(f"it gives {kind} of {found} for a picture, not float32 of {shape}")
-    raw = np.empty(shape, np.float32)
-    data = file.read(raw.nbytes)
-    if len(data) < raw.nbytes:
+    data = file.read(4 * math.prod(shape))
+    if len(data) < 4 * math.prod(shape):
         raise EOFError("it ended in the middle of an answer")
-    raw[...] = np.frombuffer(data, np.float32).reshape(shape)
-    return raw
+    return np.frombuffer(data, np.float32).reshape(shape).copy()
 
 
 def look_original(

@@ -32,7 +32,7 @@ def run_worker(
     """Run one verb of the worker.
 
     Args:
-        verb: ``run`` or ``export``.
+        verb: ``run``, ``layers`` or ``export``.
         checkpoint: a file that the restricted reader has accepted.
         arguments: of the verb, after the checkpoint.
         folder: where ultralytics may keep its settings; nothing else is its home.
