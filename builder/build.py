@@ -36,7 +36,7 @@ from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
 from builder.look import Look
 from builder.manifest import Findings, document, draft
-from builder.options import TOLERANCES, BuildOptions
+from builder.options import BuildOptions
 from builder.paths import (
     GOLDEN_PATH,
     MODEL_PATH,
@@ -51,11 +51,13 @@ from builder.provenance import data_facts
 from builder.renamed import class_warning
 from builder.runner import Runner, Shot
 from builder.sources import ModelVersion, resolve
+from builder.streamed import look_original, original
 from builder.survey import Sighting, survey
+from builder.ties import without_ties
 from builder.variants import Outcome, Scene, make_variants
 from edge_agent.bundle import Bundle, Manifest
 from edge_agent.checked import plural
-from edge_agent.detection.golden import Golden, GoldenFrame, compare
+from edge_agent.detection.golden import Golden, GoldenFrame
 from edge_agent.detection.preprocess import Image
 from edge_agent.errors import ModelError, UsageError
 from edge_agent.gate import Gate
@@ -284,7 +286,7 @@ class _Build:
         shots = list(in_order(lambda one: runner.shot(pictures.one(one.name)), choices))
         proof = self._prove(shots)
         if proof is not None:
-            choices, shots = self._agreeing(runner, choices, shots)
+            choices, shots = without_ties(runner, choices, shots, self.tell)
         self._tell_gaps(gaps(sightings, classes, [choice.name for choice in choices]))
         self._write_golden(runner, shots)
         return proof, choices, shots
@@ -309,29 +311,6 @@ class _Build:
         for shot, output in zip(shots, outputs, strict=True):
             shot.raw = output
         return proof
-
-    def _agreeing(
-        self, runner: Runner, choices: list[Choice], shots: list[Shot]
-    ) -> tuple[list[Choice], list[Shot]]:
-        """Leave out frames on which a tie alone decides: correct devices would differ there, too.
-
-        PyTorch and the graph give the same numbers to six digits, but scores that are equal to
-        seven swap their order, and NMS then keeps another box.
-        """
-        kept = []
-        for choice, shot in zip(choices, shots, strict=True):
-            raws = shot.raw, runner.raw(shot.tensor)
-            theirs, ours = (runner.detections(raw, shot.placement)[0] for raw in raws)
-            exact, confidence = TOLERANCES["fp32"], self.manifest.decode.confidence
-            if not compare(theirs, ours, exact, confidence):
-                kept.append((choice, shot))
-        if len(kept) == len(shots):
-            return choices, shots
-        if not kept:
-            self.tell.warn("ties of scores decide on every golden frame; devices may refuse this")
-            return choices, shots
-        self.tell.warn(f"{len(shots) - len(kept)} golden frames left out: ties of scores decide")
-        return [choice for choice, _ in kept], [shot for _, shot in kept]
 
     def _write_golden(self, runner: Runner, shots: Sequence[Shot]) -> None:
         least = self.manifest.decode.confidence / 2
@@ -378,14 +357,21 @@ class _Build:
             raise UsageError("--allow-nonfinite: only fp32 is built of weights that are not finite")
         import onnx
 
+        reference, expected = "fp32-graph", seen
+        if proof is not None:
+            names = self.tell.track(seen.found, "pytorch", len(seen.found))
+            with original(self.checkpoint.path, shots[0].tensor.shape, shots[0].raw.shape) as ask:
+                expected = look_original(runner, ask, names, pictures.one, seen.floor)
+            reference = "pytorch"
         scene = Scene(
             self.root,
             self.manifest,
             model=onnx.load(self.root / MODEL_PATH),
             fp32=runner,
             pictures=pictures,
-            reference="pytorch" if proof else "fp32-graph",
+            reference=reference,
             shots=shots,
+            original=expected,
             seen=seen,
             histograms=histograms,
             labels=labels,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from builder import sections
-from builder.sections import drift, left_out, looks_table, tolerances
+from builder.sections import detections_reference, drift, left_out, looks_table, tolerances
 from edge_agent.bundle import Bundle, Manifest, Variant
 from edge_agent.console import table
 
@@ -110,20 +110,20 @@ def _more(count: int) -> str:
 
 def proof_text(variant: Variant) -> str:
     """How far a variant was from its reference, in words."""
-    parity = variant.parity
+    parity, against = variant.parity, detections_reference(variant.parity)
     texts = []
     if parity.get("reference") == "pytorch" or "agreement" not in parity:
         texts.append(reference_text(variant))
     if "agreement" in parity:
         texts.append(
             f"{figure(parity['agreement'], '.1%')} of {parity.get('boxes', '?')} boxes agree with"
-            " fp32"
+            f" {against}"
         )
     if "map50_95" in parity:
         loss = parity.get("map50_95_loss_points")
         texts.append(
             f"mAP50-95 {figure(parity['map50_95'], '.3f')}"
-            + (f", loses {loss} points of 100" if loss is not None else "")
+            + (f", loses {loss} points of 100 against {against}" if loss is not None else "")
         )
     return "; ".join(texts)
 

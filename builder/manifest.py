@@ -148,13 +148,12 @@ def _variants(findings: Findings) -> dict[str, Any]:
     """``variants``, the most exact one first, and ``left_out`` where there is any."""
     proof, outcome = findings.proof, findings.outcome
     compared = proof.document() if proof else {"reference": findings.reference}
-    accuracy = outcome.accuracy.document() if outcome.accuracy else {}
     fp32 = {
         "id": "fp32",
         "precision": "fp32",
         "path": MODEL_PATH,
         "opset": findings.opset,
-        "parity": compared | accuracy,
+        "parity": compared | outcome.fp32,
     }
     left_out = {"left_out": outcome.left_out} if outcome.left_out else {}
     return {"variants": [fp32, *outcome.entries], **left_out}

@@ -54,7 +54,10 @@ def tolerances(manifest: Manifest) -> str:
 
 
 def drift(manifest: Manifest) -> tuple[list[str], dict[str, dict[str, float]]]:
-    """The variants that say so, and class -> variant -> mean score minus fp32's, largest first."""
+    """The variants that say so, and class -> variant -> mean score minus its reference's.
+
+    The largest first; whose the reference's is says `detections_reference`.
+    """
     found: dict[str, dict[str, float]] = {}
     for variant in manifest.variants:
         for name, value in table(variant.parity, "score_drift").items():
@@ -63,6 +66,11 @@ def drift(manifest: Manifest) -> tuple[list[str], dict[str, dict[str, float]]]:
     worst = {name: max(abs(one) for one in row.values()) for name, row in found.items()}
     ids = [one.id for one in manifest.variants if any(one.id in row for row in found.values())]
     return ids, {name: found[name] for name in sorted(found, key=lambda name: -worst[name])}
+
+
+def detections_reference(parity: Mapping[str, Any]) -> str:
+    """Whose detections agreement, drift and mAP loss of a variant are against, in words."""
+    return "PyTorch" if parity.get("detections_reference") == "pytorch" else "the fp32 graph"
 
 
 def looks(manifest: Manifest) -> list[Looks]:

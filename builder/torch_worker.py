@@ -3,6 +3,7 @@
 ::
 
     python -m builder.torch_worker run CKPT IN.npy OUT.npy
+    python -m builder.torch_worker stream CKPT HEIGHT WIDTH
     python -m builder.torch_worker layers CKPT IN.npy OUT.npz
     python -m builder.torch_worker export CKPT OUT.onnx HEIGHT WIDTH BATCH
 
@@ -12,6 +13,7 @@ apart, and only on a checkpoint that the restricted reader has accepted.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +31,40 @@ def run(checkpoint: str, tensors: str, output: str) -> None:
     rows = []
     with torch.inference_mode():
         for tensor in np.load(tensors, allow_pickle=False):
-            raw = model(torch.from_numpy(tensor[None]))
-            rows.append((raw if isinstance(raw, torch.Tensor) else raw[0]).numpy())
+            rows.append(_first(model(torch.from_numpy(tensor[None]))).numpy())
     np.save(output, np.concatenate(rows))
+
+
+def stream(checkpoint: str, height: str, width: str) -> None:
+    """Answer each (1, 3, h, w) float32 tensor on stdin with its raw output on stdout.
+
+    In: the numbers alone. Out: a .npy header and the numbers. Ends when stdin does.
+    """
+    import os
+
+    import numpy as np
+    import torch
+
+    from builder.original import load_original
+
+    shape = (1, 3, int(height), int(width))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print goes elsewhere than the answers
+    model = load_original(Path(checkpoint))
+    size = 4 * math.prod(shape)
+    with torch.inference_mode():
+        while len(data := sys.stdin.buffer.read(size)) == size:
+            tensor = np.frombuffer(data, np.float32).reshape(shape).copy()
+            raw = np.ascontiguousarray(_first(model(torch.from_numpy(tensor))).numpy())
+            header = np.lib.format.header_data_from_array_1_0(raw)
+            np.lib.format.write_array_header_1_0(answers, header)
+            answers.write(raw.data)
+            answers.flush()
+
+
+def _first(given: Any) -> Any:
+    """The raw output, alone or as the first of several."""
+    return given[0] if isinstance(given, (tuple, list)) else given
 
 
 def layers(checkpoint: str, tensor: str, output: str) -> None:
@@ -80,5 +113,7 @@ def export(checkpoint: str, output: str, height: str, width: str, batch: str) ->
 
 
 if __name__ == "__main__":
-    verbs: dict[str, Callable[..., None]] = {"run": run, "layers": layers, "export": export}
+    verbs: dict[str, Callable[..., None]] = {
+        "run": run, "stream": stream, "layers": layers, "export": export,
+    }  # fmt: skip
     verbs[sys.argv[1]](*sys.argv[2:])

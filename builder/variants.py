@@ -1,4 +1,4 @@
-"""Every precision that was asked for: made, measured beside fp32, kept or left out with its reason.
+"""Every precision that was asked for: made, measured, kept or left out with its reason.
 
 1. Rewrite the fp32 graph (`builder.precision`).
 2. Run it on the golden frames and on every reference picture.
@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from builder import pack
-from builder.accuracy.agreement import agree
+from builder.accuracy.agreement import Agreement, agree
 from builder.accuracy.coco import Accuracy, measure
 from builder.accuracy.labels import Labels
 from builder.accuracy.limits import Limits, rungs
-from builder.accuracy.verdict import Measured, golden_tolerance, judge, render
+from builder.accuracy.verdict import (
+    Measured,
+    detections_document,
+    golden_tolerance,
+    judge,
+    render,
+)
 from builder.crew import in_order
 from builder.few import few_for_calibration
 from builder.images import Folder, Synthetic
@@ -55,9 +61,10 @@ class Scene:
         root: folder of the bundle that is being built.
         model: the fp32 ``onnx.ModelProto``.
         fp32: what runs it.
-        reference: what made the golden frames' raw outputs, ``pytorch`` or ``fp32-graph``.
+        reference: what all variants are compared with, ``pytorch`` or ``fp32-graph``.
         shots: the golden frames, with the reference's raw outputs.
-        seen: the fp32 graph's detections on all pictures.
+        original: the reference's detections on all pictures.
+        seen: the fp32 graph's.
         histograms: its counts.
         labels: None without.
         projection: of the fp32 graph's embeddings, None without.
@@ -71,6 +78,7 @@ class Scene:
     pictures: Folder | Synthetic
     reference: str
     shots: Sequence[Shot]
+    original: Look
     seen: Look
     histograms: Histograms
     labels: Labels | None
@@ -92,14 +100,14 @@ class Outcome:
         tolerances: precision -> golden tolerance of what was kept.
         left_out: the manifest's ``left_out``.
         measured: everything that was measured, for the table.
-        accuracy: of the fp32 graph; None without labels.
+        fp32: of the fp32 graph's ``parity``, what its detections are worth.
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
-    accuracy: Accuracy | None = None
+    fp32: dict[str, Any] = field(default_factory=dict)
 
 
 def make_variants(
@@ -118,12 +126,13 @@ def make_variants(
     Raises:
         ModelError: ``strict``, and one did not; with the table.
     """
-    outcome = Outcome(accuracy=None if scene.labels is None else _accuracy(scene, scene.seen))
+    before, own = _accuracy(scene, scene.original), _accuracy(scene, scene.seen)
+    outcome = Outcome(fp32=_fp32(scene, before, own))
     auto = "auto" in wanted
     for precision in (name for name in ORDER if auto or name in wanted):
         scene.tell.say(f"{precision}: making and measuring it")
-        _add(scene, precision, limits[precision], outcome)
-    _tell(scene, outcome)
+        _add(scene, precision, limits[precision], outcome, before)
+    _tell(scene, outcome, before, own)
     for entry in outcome.left_out:
         scene.tell.warn(f"{entry['id']} is left out: {entry['why']}")
     if strict and not auto and outcome.left_out:
@@ -132,24 +141,41 @@ def make_variants(
     return outcome
 
 
-def _tell(scene: Scene, outcome: Outcome) -> None:
-    if (known := outcome.accuracy) is not None:
-        scene.tell.say(
-            f"fp32: mAP50 {known.map50:.4f}, mAP50-95 {known.map50_95:.4f} on {known.images} images"
-            f" with {known.objects} objects"
-        )
+def _fp32(scene: Scene, before: Accuracy | None, own: Accuracy | None) -> dict[str, Any]:
+    """What the fp32 graph's detections are worth; beside themselves there is only their mAP."""
+    if scene.reference == "pytorch":
+        return detections_document(scene.reference, _agreement(scene, scene.seen), before, own)
+    if own is None:
+        return {}
+    return {"detections_reference": scene.reference, **own.document()}
+
+
+def _tell(scene: Scene, outcome: Outcome, before: Accuracy | None, own: Accuracy | None) -> None:
+    sides = {"PyTorch": before} if scene.reference == "pytorch" else {}
+    for name, known in {**sides, "fp32": own}.items():
+        if known is not None:
+            scene.tell.say(
+                f"{name}: mAP50 {known.map50:.4f}, mAP50-95 {known.map50_95:.4f} on"
+                f" {known.images} images with {known.objects} objects"
+            )
     if outcome.measured:
         scene.tell.say(render(outcome.measured))
         if not any(one.agreement.boxes for one in outcome.measured):
             scene.tell.warn("nothing is detected on any image: that the variants agree says little")
 
 
-def _add(scene: Scene, precision: Precision, limits: Limits, outcome: Outcome) -> None:
+def _add(
+    scene: Scene,
+    precision: Precision,
+    limits: Limits,
+    outcome: Outcome,
+    before: Accuracy | None,
+) -> None:
     path = f"model/{precision}.onnx"
     try:
         model = _rewrite(scene, precision)
         pack.put(scene.root, path, model.SerializeToString(deterministic=True))
-        trial = _measure(scene, precision, path, outcome.accuracy)
+        trial = _measure(scene, precision, path, before)
     except ModelError as error:
         (scene.root / path).unlink(missing_ok=True)
         outcome.left_out.append({"id": precision, "why": reason(error, scene.root)})
@@ -247,11 +273,9 @@ def _measure(scene: Scene, precision: Precision, path: str, before: Accuracy | N
         id=precision,
         reference=scene.reference,
         raw=difference,
-        agreement=agree(
-            scene.seen.found, seen.found, confidence=confidence, classes=scene.manifest.classes
-        ),
+        agreement=_agreement(scene, seen),
         before=before,
-        after=None if before is None else _accuracy(scene, seen),
+        after=_accuracy(scene, seen),
         tolerance=tolerance,
         golden_faults=faults,
         model_bytes=model.stat().st_size,
@@ -285,6 +309,18 @@ def _expected(
     return rows, Golden(tuple(frames))
 
 
-def _accuracy(scene: Scene, seen: Look) -> Accuracy:
-    assert scene.labels is not None
+def _agreement(scene: Scene, seen: Look) -> Agreement:
+    """Of a variant's detections with the reference's."""
+    return agree(
+        scene.original.found,
+        seen.found,
+        confidence=scene.manifest.decode.confidence,
+        classes=scene.manifest.classes,
+    )
+
+
+def _accuracy(scene: Scene, seen: Look) -> Accuracy | None:
+    """The mAP of detections; None without labels."""
+    if scene.labels is None:
+        return None
     return measure(scene.labels, seen.found, seen.sizes, scene.manifest.classes)

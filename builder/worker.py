@@ -32,7 +32,7 @@ def run_worker(
     """Run one verb of the worker.
 
     Args:
-        verb: ``run`` or ``export``.
+        verb: ``run``, ``layers`` or ``export``.
         checkpoint: a file that the restricted reader has accepted.
         arguments: of the verb, after the checkpoint.
         folder: where ultralytics may keep its settings; nothing else is its home.
@@ -42,23 +42,41 @@ def run_worker(
     Raises:
         ModelError: it failed, with its last line, or took longer than `TIMEOUT_S`.
     """
-    command = [sys.executable, "-m", "builder.torch_worker", verb]
-    command += [str(checkpoint.absolute()), *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            command(verb, checkpoint, *arguments), env=environment(folder), cwd=folder,
+            capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise too_late(checkpoint, advice) from None
+    if done.returncode or not result.exists():
+        raise failed(verb, checkpoint, done.stderr, done.returncode, advice)
+
+
+def command(verb: str, checkpoint: Path, *arguments: str | Path) -> list[str]:
+    """The command line of one verb of the worker."""
+    start = [sys.executable, "-m", "builder.torch_worker", verb]
+    return [*start, str(checkpoint.absolute()), *map(str, arguments)]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The worker's environment; ultralytics keeps its settings in the folder."""
     paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {
+    return {
         **os.environ, **_ENVIRONMENT, "YOLO_CONFIG_DIR": str(folder),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }  # fmt: skip
-    try:
-        done = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True,
-            timeout=TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ModelError(
-            f"{checkpoint}: PyTorch gave no answer in {TIMEOUT_S:.0f} s; {advice}, or use a faster"
-            " machine"
-        ) from None
-    if done.returncode or not result.exists():
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ModelError(f"{checkpoint}: PyTorch cannot {verb} it: {lines[-1][:300]}; {advice}")
+
+
+def too_late(checkpoint: Path, advice: str) -> ModelError:
+    """The worker gave no answer in `TIMEOUT_S`."""
+    return ModelError(
+        f"{checkpoint}: PyTorch gave no answer in {TIMEOUT_S:.0f} s; {advice}, or use a faster"
+        " machine"
+    )
+
+
+def failed(verb: str, checkpoint: Path, stderr: str, code: int | None, advice: str) -> ModelError:
+    """The worker's last line, or how it ended where it said nothing."""
+    lines = stderr.strip().splitlines() or [f"exit code {code}"]
+    return ModelError(f"{checkpoint}: PyTorch cannot {verb} it: {lines[-1][:300]}; {advice}")

@@ -36,6 +36,7 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 HEADS = ("yolov5u", "yolov5-anchor")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-cpu")
+REFERENCES = ("pytorch", "fp32-graph")
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
 MAX_CHANNELS = 8192
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
@@ -307,6 +308,9 @@ def _read_decode(fields: Fields) -> DecodeSpec:
 
 
 def _read_variant(fields: Fields) -> Variant:
+    compared = fields.table("parity", optional=True)
+    for name in ("reference", "detections_reference"):
+        compared.text(name, None, choices=REFERENCES)
     return Variant(
         id=fields.text("id", pattern=NAME_PATTERN),
         precision=fields.text("precision", choices=PRECISIONS),
@@ -330,7 +334,7 @@ def _read_golden(fields: Fields) -> GoldenSpec:
     tolerances = fields.table("tolerance")
     return GoldenSpec(
         path=_inside_path(fields, "path") or "",
-        reference=fields.text("reference", choices=("pytorch", "fp32-graph")),
+        reference=fields.text("reference", choices=REFERENCES),
         frames=fields.integer("frames", least=1),
         synthetic=fields.boolean("synthetic"),
         tolerance={

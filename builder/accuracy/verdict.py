@@ -27,10 +27,10 @@ class Measured:
 
     Attributes:
         id: of the variant.
-        reference: what made the raw outputs of the golden frames, ``pytorch`` or ``fp32-graph``.
+        reference: what it is compared with, ``pytorch`` or ``fp32-graph``.
         raw: largest differences of the raw output on the golden frames.
-        agreement: of the detections on all reference images with those of the fp32 graph.
-        before: mAP of the fp32 graph, None without labels.
+        agreement: of the detections on all reference images with those of the reference.
+        before: mAP of the reference, None without labels.
         after: mAP of this variant.
         tolerance: for the golden set; None when none that is allowed holds.
         golden_faults: what is wrong at the widest tolerance.
@@ -58,35 +58,43 @@ class Measured:
             return None
         return 100 * (self.before.map50_95 - self.after.map50_95)
 
-    @property
-    def map50_loss(self) -> float | None:
-        """The same at an intersection over union of 0.5."""
-        if self.before is None or self.after is None:
-            return None
-        return 100 * (self.before.map50 - self.after.map50)
-
     def document(self) -> dict[str, Any]:
         """The manifest's ``variants[].parity``, without anything that depends on the clock."""
-        agreement = self.agreement
-        document: dict[str, Any] = {
+        return {
             "reference": self.reference,
             "frames": self.raw.frames,
             "max_relative_box_difference": _digits(self.raw.box),
             "max_score_difference": _digits(self.raw.score),
-            "detections_reference": "fp32-graph",
-            "images": agreement.images,
-            "boxes": agreement.boxes,
-            "agreement": round(agreement.share, 4),
-            "mean_iou": round(agreement.iou, 4),
-            "score_drift": {name: round(value, 4) for name, value in agreement.drift.items()},
+            **detections_document(self.reference, self.agreement, self.before, self.after),
         }
-        if self.before is not None and self.after is not None:
-            document |= {
-                **self.after.document(),
-                "map50_loss_points": _points(self.map50_loss),
-                "map50_95_loss_points": _points(self.map_loss),
-            }
-        return document
+
+
+def detections_document(
+    reference: str, agreement: Agreement, before: Accuracy | None, after: Accuracy | None
+) -> dict[str, Any]:
+    """What ``variants[].parity`` says of the detections on all reference images.
+
+    Args:
+        reference: whose detections they are compared with, ``pytorch`` or ``fp32-graph``.
+        agreement: with those.
+        before: mAP of the reference, None without labels.
+        after: mAP of the variant.
+    """
+    document: dict[str, Any] = {
+        "detections_reference": reference,
+        "images": agreement.images,
+        "boxes": agreement.boxes,
+        "agreement": round(agreement.share, 4),
+        "mean_iou": round(agreement.iou, 4),
+        "score_drift": {name: _plain(value, 4) for name, value in agreement.drift.items()},
+    }
+    if before is not None and after is not None:
+        document |= {
+            **after.document(),
+            "map50_loss_points": _plain(100 * (before.map50 - after.map50), 2),
+            "map50_95_loss_points": _plain(100 * (before.map50_95 - after.map50_95), 2),
+        }
+    return document
 
 
 def judge(measured: Measured, limits: Limits) -> list[str]:
@@ -165,8 +173,8 @@ def render(measured: Sequence[Measured]) -> str:
     return f"{table(head, rows)}\n{_UNITS}"
 
 
-def _points(value: float | None) -> float:
-    return round(value or 0.0, 2) + 0.0  # never -0.0
+def _plain(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # never -0.0
 
 
 def _digits(value: float) -> float:

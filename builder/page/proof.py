@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from builder.inspect import figure, human, reference_text
 from builder.page.tables import table
-from builder.sections import STABLE, drift, left_out, looks_table
-from edge_agent.bundle import Bundle, Manifest
+from builder.sections import STABLE, detections_reference, drift, left_out, looks_table
+from edge_agent.bundle import Bundle, Manifest, Variant
 
 _OPEN = 12
 _SHOWN_PARITY = {
-    "agreement": ("boxes agree with fp32", ".1%"),
+    "agreement": ("boxes agree", ".1%"),
     "mean_iou": ("their mean IoU", ".4f"),
     "map50": ("mAP50, 0..1", ".3f"),
     "map50_95": ("mAP50\u201195, 0..1", ".3f"),
@@ -30,6 +30,7 @@ def variants(bundle: Bundle) -> str:
             human(manifest.entry(one.path).size),
             str(one.opset),
             reference_text(one),
+            *([_against(one)] if extra else []),
             *(figure(one.parity.get(key, "–"), form) for key, (_, form) in extra.items()),
         ]
         for one in manifest.variants
@@ -40,10 +41,17 @@ def variants(bundle: Bundle) -> str:
             "size",
             "opset",
             "raw output, largest differences",
+            *(["boxes and mAP against"] if extra else []),
             *(name for name, _ in extra.values()),
         ],
         rows,
     )
+
+
+def _against(variant: Variant) -> str:
+    """Nothing where no figure of the variant compares: a mAP alone is against nobody's."""
+    compares = {"agreement", "map50_loss_points", "map50_95_loss_points"} & variant.parity.keys()
+    return detections_reference(variant.parity) if compares else "–"
 
 
 def left_out_table(bundle: Bundle) -> str:
@@ -64,8 +72,8 @@ def drift_table(bundle: Bundle) -> str:
     return (
         f"<details{' open' if len(rows) <= _OPEN else ''}>"
         f"<summary>score drift per class ({len(rows)})</summary>"
-        '<p class="soft">Mean score minus that of fp32 over the boxes that both find; scores are'
-        " 0..1.</p>"
+        "<p class='soft'>Mean score minus the reference's (the table above says whose) over the"
+        " boxes that both find; scores are 0..1.</p>"
         f"{table(['class', *ids], cells)}</details>"
     )
 

@@ -129,9 +129,12 @@ def test_proof_of_a_variant_in_words():
     """How many boxes agree, and what it costs in mAP."""
     parity = {"reference": "fp32-graph", "boxes": 658, "agreement": 0.997}
     variant = Variant("int8", "int8", "model/int8.onnx", 17, parity)
-    assert proof_text(variant) == "99.7% of 658 boxes agree with fp32"
+    assert proof_text(variant) == "99.7% of 658 boxes agree with the fp32 graph"
     parity |= {"map50_95": 0.5653, "map50_95_loss_points": 0.4}
-    assert proof_text(variant).endswith("; mAP50-95 0.565, loses 0.4 points of 100")
+    assert proof_text(variant).endswith("loses 0.4 points of 100 against the fp32 graph")
+    parity["detections_reference"] = "pytorch"
+    assert "658 boxes agree with PyTorch; mAP50-95 0.565" in proof_text(variant)
+    assert proof_text(variant).endswith("loses 0.4 points of 100 against PyTorch")
 
 
 def test_human():

@@ -129,7 +129,8 @@ def test_proof_of_variants(bundle, tmp_path):
     """Losses with their unit, drift per class, new classes as such; wide tables can be stacked."""
     variants = [dict(one) for one in describe(bundle)["variants"]]
     variants[0]["parity"] = {
-        "reference": "pytorch", "agreement": 0.984, "map50_95": 0.5, "map50_95_loss_points": 0.4,
+        "reference": "fp32-graph", "detections_reference": "pytorch",
+        "agreement": 0.984, "map50_95": 0.5, "map50_95_loss_points": 0.4,
         "score_drift": {"green": -0.031, "red": 0.002},
     }  # fmt: skip
     evil = '"><script>'
@@ -141,7 +142,8 @@ def test_proof_of_variants(bundle, tmp_path):
                  f"like version {evil}"):  # fmt: skip
         assert part in outline.text, part
     cells = [a.get("data-of") for tag, a in outline.tags if tag == "td"]
-    assert "boxes agree with fp32" in cells
+    assert "boxes agree" in cells and "boxes and mAP against" in cells
+    assert "not compared with PyTorchPyTorch98.4%" in outline.text
     assert any(a.get("class") == "stack" for tag, a in outline.tags if tag == "table")
 
 

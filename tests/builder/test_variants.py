@@ -67,6 +67,7 @@ def test_every_variant_is_there_with_its_proof(built):
         assert parity["agreement"] >= 0.9
         assert parity["map50_95_loss_points"] <= 1.0
         assert parity["map50"] > 0.9
+        assert parity["detections_reference"] == "fp32-graph"
         assert parity["score_drift"].keys() <= {"red", "green", "blue"}
     assert "left_out" not in manifest.document
     built.bundle.verify()
@@ -135,6 +136,8 @@ def test_labels_measure_fp32_too(built, squares, frames, labels, tmp_path):
     first = built.bundle.manifest.variants[0]
     assert alone[0].parity == first.parity
     assert first.parity["map50_95"] > 0.99
+    assert first.parity["detections_reference"] == "fp32-graph"
+    assert "map50_95_loss_points" not in first.parity
     assert first.parity["labelled_objects"] > 10
 
 

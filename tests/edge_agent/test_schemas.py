@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from edge_agent.bundle import HEADS, INTERPOLATIONS, PRECISIONS, Manifest
+from edge_agent.bundle import HEADS, INTERPOLATIONS, PRECISIONS, REFERENCES, Manifest
 from edge_agent.detection.golden import Golden
 from edge_agent.errors import BundleError
 from edge_agent.monitors.profile import Profile
@@ -45,6 +45,9 @@ MANIFEST = [
     (["variants"], []), (["variants"], {}), (["variants", 0], "fp32"),
     (["variants", 0, "id"], "fp 32"), (["variants", 0, "precision"], "fp8"),
     (["variants", 0, "opset"], 6), (["variants", 0, "parity"], []),
+    (["variants", 0, "parity", "reference"], "opinion"),
+    (["variants", 0, "parity", "detections_reference"], "opinion"),
+    (["variants", 0, "parity", "detections_reference"], 1),
     (["variants", 0, "profile"], "../p.json"), (["golden", "reference"], "opinion"),
     (["golden", "synthetic"], "no"), (["golden", "synthetic"], 0),
     (["golden", "frames"], 0), (["golden", "tolerance"], []),
@@ -55,6 +58,8 @@ MANIFEST = [
 KEPT = [
     (["profile"], None), (["reference_image"], None), (["license"], GONE), (["license"], None),
     (["source"], GONE), (["variants", 0, "parity"], GONE), (["unknown"], {"kept": True}),
+    (["variants", 0, "parity"], {"reference": "pytorch", "detections_reference": "fp32-graph"}),
+    (["variants", 0, "parity"], {"detections_reference": None, "unknown": 1}),
     (["input", "batch"], "dynamic"), (["left_out"], []), (["variants", 0, "profile"], None),
 ]  # fmt: skip
 
@@ -114,6 +119,7 @@ def test_choices_are_the_same():
     schema = json.loads((files("edge_agent") / "schemas/manifest.schema.json").read_text())
     assert schema["properties"]["head"]["enum"] == list(HEADS)
     assert schema["$defs"]["precision"]["enum"] == list(PRECISIONS)
+    assert schema["$defs"]["reference"]["enum"] == list(REFERENCES)
     interpolation = schema["$defs"]["input"]["properties"]["interpolation"]["enum"]
     assert interpolation == list(INTERPOLATIONS)
 
