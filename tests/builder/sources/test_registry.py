@@ -36,7 +36,7 @@ def test_fetch(registry, squares, tmp_path, reference, version, taken):
     assert found.checkpoint.is_relative_to(tmp_path)
     assert found.sha256 == hash_file(squares)
     assert found.run_id == registry.run_id
-    assert found.run.params == {"imgsz": "64"}
+    assert found.run.params == {"imgsz": "64", "site": "north"}
     assert found.run.metrics == {"metrics/mAP50B": 0.9}
     assert found.created.startswith("20") and found.created.endswith("Z")
 
@@ -106,7 +106,7 @@ def test_run(registry, squares, tmp_path, path, choice):
     assert found.uri == f"runs:/{registry.run_id}/weights/{found.checkpoint.name}"
     assert found.sha256 == hash_file(squares)
     assert (found.version, found.registered) == (1, False)
-    assert found.run.params == {"imgsz": "64"}
+    assert found.run.params == {"imgsz": "64", "site": "north"}
 
 
 @pytest.mark.parametrize(
