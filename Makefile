@@ -31,7 +31,7 @@ lint: $(VENV)/.test ## ruff, and mypy in strict mode on the three packages
 bench: $(VENV)/.test ## our figures beside their peers, in one run: build/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (an hour)
+soak: $(VENV)/.test ## ten million frames through the agent: does memory stay flat? (2 to 3 hours)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 gate-bench: $(VENV)/.test ## how well the input check knows faults: AUC per fault, 200 clips each

@@ -15,7 +15,7 @@ import cv2
 from benchmarks import line
 from benchmarks.agent import agent_fps, overhead_ms
 from benchmarks.captures import capture_us
-from benchmarks.export import Subject, export, subject
+from benchmarks.export import Subject, export, export_largest, subject
 from benchmarks.eyes import gate_ms, preprocess_ms, ssim_full_ms, ssim_rank, ssim_rank_mixed
 from benchmarks.monitoring import monitoring_ms, window_ms
 from benchmarks.process import whole_process
@@ -62,6 +62,9 @@ ROWS: dict[tuple[str, ...], Measure] = {
     ),
     ("export_s", "export_rss_mb", "onnx_ms"): lambda s: export(
         s.what, _fresh(s.folder, "export"), s.python, rounds=min(s.rounds, 5)
+    ),
+    ("export_x_s", "export_x_rss_mb"): lambda s: export_largest(
+        _fresh(s.folder, "export-x"), s.python, rounds=min(s.rounds, 3)
     ),
     ("release_s",): lambda s: _release(s),
 }

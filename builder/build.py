@@ -31,7 +31,7 @@ from builder.exporter import export_onnx, exportable
 from builder.few import few_for_golden, few_for_profile
 from builder.finite import nonfinite_weights
 from builder.golden import LEAST, Choice, Gaps, choose_frames, gaps
-from builder.graph import write_onnx
+from builder.graph import serialized, write_onnx
 from builder.graph.ready import ReadyGraph, read_ready
 from builder.images import Folder, Synthetic, png, read_picture
 from builder.look import Look
@@ -209,7 +209,7 @@ class _Build:
                     " (--allow-nonfinite builds it all the same, for tests of devices)"
                 )
             self.tell.warn(f"weights are not finite: {bad}; devices will refuse this bundle")
-        pack.put(self.root, MODEL_PATH, model.SerializeToString(deterministic=True))
+        pack.put(self.root, MODEL_PATH, serialized(model))
         self.tell.say(
             f"graph: {self.manifest.head}, {len(self.manifest.classes)} classes,"
             f" input {spec.height}x{spec.width} (height x width), opset {self.opset}"

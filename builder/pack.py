@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,8 +57,8 @@ def check_replaceable(output: Path) -> None:
         raise UsageError(f"{output}: exists and is not a bundle; choose another -o or empty it")
 
 
-def put(root: Path, relative: str, data: bytes) -> None:
-    """Write one file of the bundle, making its folder."""
+def put(root: Path, relative: str, data: bytes | Iterable[bytes]) -> None:
+    """Write one file of the bundle, whole or in pieces, making its folder."""
     path = root / relative
     make_dirs(path.parent)
     write_atomic(path, data)

@@ -31,6 +31,7 @@ from builder.accuracy.verdict import (
 )
 from builder.crew import in_order
 from builder.few import few_for_calibration
+from builder.graph import serialized
 from builder.images import Folder, Synthetic
 from builder.look import Look, look, speeds_ms
 from builder.paths import MODEL_PATH, golden_frame
@@ -174,7 +175,7 @@ def _add(
     path = f"model/{precision}.onnx"
     try:
         model = _rewrite(scene, precision)
-        pack.put(scene.root, path, model.SerializeToString(deterministic=True))
+        pack.put(scene.root, path, serialized(model))
         trial = _measure(scene, precision, path, before)
     except ModelError as error:
         (scene.root / path).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge_agent.errors import storage_errors
@@ -30,12 +31,14 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+def write_atomic(
+    path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o644, durable: bool = True
+) -> None:
     """Replace ``path`` with ``data`` in one step.
 
     Args:
         path: the file; its folder must exist.
-        data: the whole new content.
+        data: the whole new content, or its pieces in order, made as they are written.
         mode: permission bits of the new file.
         durable: False skips both fsyncs, for files that a restart recreates anyway (health.json).
 
@@ -47,7 +50,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = 
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with os.fdopen(fd, "wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from builder import build as build_module
@@ -224,3 +229,36 @@ def test_the_graph_of_a_trained_model_loses_nothing(tmp_path):
     assert abs(parity["map50_95_loss_points"]) <= 0.01
     assert parity["agreement"] == 1.0 and parity["boxes"] > 20
     assert max(map(abs, parity["score_drift"].values())) <= 1e-4
+
+
+@needs_torch
+@pytest.mark.parametrize(("sent", "everybody"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_signals_end_the_stream(squares, frames, labels, tmp_path, sent, everybody):
+    """Ctrl-C reaches PyTorch's process too, systemd's stop does not: both leave nothing."""
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "builder", "build", str(squares), "--prove", "require"]
+    command += ["-o", str(tmp_path / "out" / "b"), "--reference-data", str(frames)]
+    command += ["--labels", str(labels), "--precision", "fp16"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        while not (workers := streaming(process.pid)):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        (os.killpg if everybody else os.kill)(process.pid, sent)
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert said.endswith("edge-builder: interrupted\n") and "Traceback" not in said
+    assert not any(one.is_running() for one in workers)
+    assert list((tmp_path / "out").iterdir()) == list((tmp_path / "tmp").iterdir()) == []
+
+
+def streaming(pid: int) -> list[psutil.Process]:
+    """Children that run the original over pictures."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error):  # one that has ended meanwhile
+            if "stream" in child.cmdline():
+                found.append(child)
+    return found

@@ -22,6 +22,21 @@ def test_write_replaces_and_leaves_no_temporary(tmp_path):
     assert os.listdir(tmp_path) == ["f"]
 
 
+def test_pieces_are_one_file_or_none(tmp_path):
+    """What is made piece by piece is written so; when the making fails, the old content stands."""
+
+    def failing():
+        yield b"half"
+        raise ValueError("no second half")
+
+    path = tmp_path / "f"
+    write_atomic(path, iter([b"one", b"", b"two"]))
+    with pytest.raises(ValueError, match="no second half"):
+        write_atomic(path, failing())
+    assert path.read_bytes() == b"onetwo"
+    assert os.listdir(tmp_path) == ["f"]
+
+
 def test_a_full_disk_leaves_the_old_content(tmp_path):
     """A write that cannot finish changes nothing (the limit on file size plays the disk)."""
     path = tmp_path / "f"
