@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
+from contextlib import contextmanager
 
 import cv2
 import pytest
@@ -314,3 +316,43 @@ def test_the_state_machine_of_the_test_device_is_the_updaters(tmp_path, bundles)
     slot = device.journal.slot(MODEL)
     assert (slot.state, slot.committed, slot.candidate) == (State.TRIAL, v1, v2)
     assert device.layout.linked(MODEL) == v2
+
+
+@contextmanager
+def spoilt(path, how):
+    """An outbox's file that cannot be opened."""
+    if how == "folder":
+        path.mkdir()
+        yield
+        return
+    Outbox(path, 1 << 20).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield
+    other.close()
+
+
+@pytest.mark.parametrize("how", ["folder", "locked"])
+def test_an_outbox_that_cannot_be_opened_keeps_nobody_from_judging(
+    tmp_path, bundles, shared_broker, how
+):
+    """A full disk, or a file that another program holds: frames and telemetry go on, in memory."""
+    name = f"no-outbox-{how}"
+    device = Device(tmp_path, url=shared_broker.url, device=name)
+    v1 = device.add(bundles["v1"])
+    device.commit(v1)
+    with (
+        spoilt(device.layout.outbox, how),
+        Listener(shared_broker.url, f"outpost/v1/{name}/#") as heard,
+        device.agent() as agent,
+    ):
+        device.wait_health(lambda model: model.windows and model.windows[-1].inferred, 30)
+        heard.wait(lambda _: len(heard.on("up/metrics/output")) >= 3)
+        device.put_on_trial(device.add(bundles["v2"]), previous=v1)
+        heard.wait(lambda _: kinds(heard).count("transition") == 2)
+        assert agent.stop() == 0, agent.text()
+    events = documents(heard, "up/events")
+    (failed,) = [document for document in events if document["kind"] == "outbox.failed"]
+    assert failed["severity"] == "error" and "outbox.sqlite" in failed["text"]
+    # what the journal held before is not told: the file, once it can be read, knows how far it was
+    assert [d["to"] for d in events if d["kind"] == "transition"] == ["SWITCHING", "TRIAL"]
