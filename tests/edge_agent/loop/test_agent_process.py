@@ -77,6 +77,8 @@ def check_metrics(heard):
     assert {"latency_p50_ms", "latency_p95_ms", "throughput_fps", "disk_free_mb"} <= set(system)
     assert {"uptime_s", "cpu_percent", "memory_percent", "rss_mb"} <= set(system)
     assert {"end_to_end_p99_ms", "latency_p99_ms"} <= set(system)
+    for suffix in ("system", "camera", "input", "output", "classes"):
+        assert documents(heard, f"up/metrics/{suffix}")[-1]["model_version"] == 1
     assert system["agent_starts_total"] >= 1 and system["agent_unclean_ends_total"] >= 0
     golden, in_flight = 4, 2  # the live self-test runs the network too
     calls = system["inference_calls_total"]
