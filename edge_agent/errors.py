@@ -90,6 +90,7 @@ _DISK_ADVICE = {
     errno.EDQUOT: "the disk quota is used up; free space or raise the quota",
     errno.EFBIG: "the file would be larger than is allowed here; see `ulimit -f` and the mount",
     errno.EIO: "the disk reports an error; see `dmesg`, and replace it",
+    errno.EISDIR: "a folder lies where the file should be; remove it, or name another path",
     errno.ENOTDIR: "a part of this path is a file, not a folder; name another path",
     errno.EROFS: "the file system is read-only; remount it, or use another (on a device: `data`)",
     errno.EACCES: "permission denied; run as the owner of this path or change its mode",

@@ -113,6 +113,11 @@ class Stamper:
         return _ENCODER.encode(document).encode()
 
 
+def _is_number(seq: object) -> bool:
+    """Whether it can be a message's number: whole, not 0, and of 64 bits."""
+    return isinstance(seq, int) and not isinstance(seq, bool) and 0 < abs(seq) < 1 << 63
+
+
 @dataclass
 class _Heard:
     """Which numbers of one boot have come: all up to ``prefix``, and those beyond it."""
@@ -166,9 +171,13 @@ class Reader:
     def accept(self, device: str, payload: bytes) -> dict[str, Any] | None:
         """Parse one payload; None for a duplicate or for something that is not ours."""
         try:
-            document = dict(json.loads(payload))
-            boot, seq = str(document["boot"]), int(document["seq"])
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            document = json.loads(payload)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            document = {}
+        boot, seq = document.get("boot"), document.get("seq")
+        if not isinstance(boot, str) or not _is_number(seq):
             self.malformed += 1
             return None
         if not self._life(device, boot).add(seq):
@@ -176,7 +185,7 @@ class Reader:
             return None
         self.accepted += 1
         ended, last = document.get("previous_boot"), document.get("previous_seq")
-        if isinstance(ended, str) and isinstance(last, int):
+        if isinstance(ended, str) and _is_number(last):
             self._life(device, ended).last = last
         return document
 

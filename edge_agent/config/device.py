@@ -63,7 +63,7 @@ def parse_device(fields: Fields, folder: Path) -> Device:
 def parse_mqtt(fields: Fields, folder: Path) -> Mqtt:
     """Read ``[mqtt]``; faults are noted in ``fields``."""
     mqtt = Mqtt(
-        url=_url(fields, ("mqtt", "mqtts")),
+        url=_broker(fields),
         ca=_path(fields, "ca", folder),
         cert=_path(fields, "cert", folder),
         key=_path(fields, "key", folder),
@@ -72,8 +72,43 @@ def parse_mqtt(fields: Fields, folder: Path) -> Mqtt:
         keepalive_s=fields.integer("keepalive_s", 30, least=5, most=3600),
         commands=_commands(fields),
     )
+    _check_credentials(fields, mqtt)
     fields.close()
     return mqtt
+
+
+def _broker(fields: Fields) -> str:
+    """The broker's address: a host, perhaps a port, and nothing that would be left out."""
+    url = fields.text("url")
+    form = "should be mqtt://HOST:PORT or mqtts://HOST:PORT"
+    try:
+        parts = urlsplit(url)
+        whole = parts.hostname is not None and parts.port != 0
+    except ValueError:
+        parts, whole = urlsplit(""), False
+    if not url:
+        return url
+    if parts.username is not None or parts.password is not None:
+        # Not repeated: what stands there is a secret, and faults are logged.
+        fields.fault("url", f"{form}; the user goes into username, the password into password_file")
+        return ""
+    if not whole or parts.scheme not in ("mqtt", "mqtts"):
+        fields.fault("url", f'"{url}" {form}')
+    elif parts.path.strip("/") or parts.query or parts.fragment:
+        fields.fault("url", f'"{url}" {form}, without anything behind it')
+    return url
+
+
+def _check_credentials(fields: Fields, mqtt: Mqtt) -> None:
+    """What was meant to protect the connection, or to open it, must not be left out in silence."""
+    if mqtt.url.lower().startswith("mqtt:"):
+        for name, path in (("ca", mqtt.ca), ("cert", mqtt.cert), ("key", mqtt.key)):
+            if path is not None:
+                fields.fault(name, "is for TLS, and url is without it; write mqtts://")
+    if mqtt.key is not None and mqtt.cert is None:
+        fields.fault("key", "is there without cert, the certificate that it belongs to")
+    if mqtt.password_file is not None and not mqtt.username:
+        fields.fault("password_file", "is there without username")
 
 
 def parse_repository(fields: Fields, folder: Path) -> Repository:
@@ -81,7 +116,7 @@ def parse_repository(fields: Fields, folder: Path) -> Repository:
     repository = Repository(
         url=_url(fields, ("https", "http", "file")),
         root=folder / fields.text("root", "root.json"),
-        poll_s=fields.number("poll_s", 60.0, least=0.1),
+        poll_s=fields.number("poll_s", 60.0, least=0.1, most=86400.0),
     )
     fields.close()
     return repository
@@ -89,7 +124,11 @@ def parse_repository(fields: Fields, folder: Path) -> Repository:
 
 def _url(fields: Fields, schemes: tuple[str, ...]) -> str:
     url = fields.text("url")
-    if url and urlsplit(url).scheme not in schemes:
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if url and scheme not in schemes:
         fields.fault("url", f'"{url}" should begin with one of {", ".join(schemes)}://')
     return url
 

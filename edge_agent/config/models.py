@@ -137,10 +137,10 @@ def parse_camera(fields: Fields, folder: Path) -> Camera:
 def parse_selftest(fields: Fields) -> SelfTest:
     """Read ``[selftest]``; faults are noted in ``fields``."""
     selftest = SelfTest(
-        memory_mb=fields.integer("memory_mb", 1024, least=64),
-        timeout_s=fields.number("timeout_s", 120.0, least=1.0),
-        latency_ratio=fields.number("latency_ratio", 3.0, least=1.0),
-        build_s=fields.number("build_s", 3600.0, least=0.0),
+        memory_mb=fields.integer("memory_mb", 1024, least=64, most=1_000_000),
+        timeout_s=fields.number("timeout_s", 120.0, least=1.0, most=86_400.0),
+        latency_ratio=fields.number("latency_ratio", 3.0, least=1.0, most=1000.0),
+        build_s=fields.number("build_s", 3600.0, least=0.0, most=604_800.0),
     )
     fields.close()
     return selftest

@@ -44,8 +44,8 @@ def parse_drift(fields: Fields) -> Drift:
         false_alarms_per_month=fields.number("false_alarms_per_month", 1.0, least=0.01, most=100.0),
         spacing_s=fields.number("spacing_s", least=0.0, most=86400.0) if known else None,
         baseline_hours=fields.number("baseline_hours", 24.0, least=0.0, most=720.0),
-        psi_max=fields.number("psi_max", 0.25, least=0.0),
-        profile_frames=fields.integer("profile_frames", 300, least=10),
+        psi_max=fields.number("psi_max", 0.25, least=0.0, most=1000.0),
+        profile_frames=fields.integer("profile_frames", 300, least=10, most=1_000_000),
     )
     fields.close()
     return drift
@@ -55,8 +55,8 @@ def parse_metrics(fields: Fields) -> Metrics:
     """Read ``[metrics]``; faults are noted in ``fields``."""
     metrics = Metrics(
         window_s=fields.number("window_s", 10.0, least=0.1, most=3600.0),
-        outbox_max_mb=fields.number("outbox_max_mb", 64.0, least=0.1),
-        outbox_max_age_h=fields.number("outbox_max_age_h", 168.0, least=0.01),
+        outbox_max_mb=fields.number("outbox_max_mb", 64.0, least=0.1, most=1e6),
+        outbox_max_age_h=fields.number("outbox_max_age_h", 168.0, least=0.01, most=87_600.0),
         detections=fields.boolean("detections", False),
     )
     fields.close()

@@ -265,8 +265,9 @@ class Agent:
         for runtime in self._runtimes:
             if runtime.current is not None:
                 runtime.windows.append(self._close_window(runtime, runtime.current))
-            reports = [camera.report() for camera in runtime.cameras]
-            self._telemetry.send([camera_message(report) for report in reports])
+            told = [camera_message(camera.report()) for camera in runtime.cameras]
+            version = runtime.current.version if runtime.current is not None else 0
+            self._telemetry.send(told, model_version=version)
         self._send_system()
         self._tell(self._overseer.judge())
         self._write_health()

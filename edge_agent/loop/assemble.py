@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +25,13 @@ from edge_agent.loop.runtime import Inbox, ModelRuntime
 from edge_agent.loop.runtimes import Listeners, make_runtimes
 from edge_agent.loop.seen import Listener
 from edge_agent.loop.starts import Starts
+from edge_agent.metrics import event
 from edge_agent.policy.wishes import Wishes
 from edge_agent.sinks import Hooks, SinkContext
 from edge_agent.slots import Journal
 from edge_agent.telemetry.desk import Desk
-from edge_agent.telemetry.outbox import Outbox
-from edge_agent.telemetry.reported import Reporter
+from edge_agent.telemetry.outbox import IN_MEMORY, Outbox
+from edge_agent.telemetry.reported import CURSOR, Reporter
 from edge_agent.telemetry.voice import Telemetry
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 LAST_CAPTURES_S = 0.5
 LAST_WORDS_S = 0.9
 LAST_ERRANDS_S = 0.5
+IN_MEMORY_MOST_BYTES = 4_000_000
+"""Of telemetry that no disk takes: half an hour of windows of a few cameras."""
 log = logging.getLogger(__name__)
 
 
@@ -90,9 +93,9 @@ def assemble(
     ends.append(starts.end)
     intake = _intake(config, inbox, stack)
     shown = _page(config, page, boot, intake)
-    outbox = _outbox(config)
-    ends.append(outbox.close)
     journal = None if bundle is not None else _journal(config)
+    outbox = _outbox(config, journal, inbox)
+    ends.append(outbox.close)
     if journal is not None:
         ends.append(journal.close)
     scrape = _scrape(config, lambda: telemetry.state)
@@ -201,10 +204,22 @@ def _journal(config: Config) -> Journal | None:
         return None
 
 
-def _outbox(config: Config) -> Outbox:
+def _outbox(config: Config, journal: Journal | None, inbox: Inbox) -> Outbox:
+    """Where telemetry waits: in memory where the disk refuses, because the agent must run."""
     settings = config.metrics
     most_bytes, max_age_s = int(settings.outbox_max_mb * 1e6), settings.outbox_max_age_h * 3600
-    return Outbox(config.layout.outbox, most_bytes, max_age_s)
+    try:
+        return Outbox(config.layout.outbox, most_bytes, max_age_s)
+    except StorageError as error:
+        text = f"telemetry waits in memory and is lost with the agent: {error}"
+        log.error("%s", text)
+        inbox.put(event("outbox.failed", "error", text), 0)
+    outbox = Outbox(IN_MEMORY, min(most_bytes, IN_MEMORY_MOST_BYTES), max_age_s)
+    # What the journal holds already is not told anew: the file remembers how far it was told.
+    with suppress(StorageError):
+        rows = journal.history() if journal is not None else []
+        outbox.put([], cursor=(CURSOR, rows[-1].seq if rows else 0))
+    return outbox
 
 
 def _reporter(config: Config, journal: Journal | None, outbox: Outbox) -> Reporter | None:

@@ -60,6 +60,8 @@ class Session:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.on_subscribe = self._on_subscribe
+        self._shown: dict[int, str] = {}
+        self._denied: dict[str, str] = {}
         self._connected_at: float | None = None
         self._refusal: Ending | None = None
         self._reason = ""
@@ -138,19 +140,32 @@ class Session:
         if window and window < self._limits.in_flight:
             window = max(1, window - _STATES)
         self._delivery.begin(window, largest)
-        self._sink.set_state(self._delivery.trouble or "connected")
-        hello = self._sink.status("online", "connected")
-        self._client.publish(self._topic(STATUS), hello, qos=1, retain=True)
+        self._tell_state()
+        self._show(STATUS, self._sink.status("online", "connected"))
         if self._sink.hooks.obey is not None:
             self._client.subscribe(self._topic(f"{COMMANDS}/+"), qos=1)
         for path, payload in self._sink.hooks.announcements:
-            self._client.publish(path, payload, qos=1, retain=True)
+            self._shown[self._client.publish(path, payload, qos=1, retain=True).mid] = path
         self._publish_live(self._sink.take_live(everything=True))
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, code: Any, _props: Any) -> None:
         refusal = Refusal(code.value, str(code).lower()) if code.is_failure else None
-        self._delivery.answered(mid, refusal)
-        self._sink.set_state(self._delivery.trouble or "connected")
+        if (shown := self._shown.pop(mid, None)) is None:
+            self._delivery.answered(mid, refusal)
+        elif refusal is not None:
+            self._denied[shown] = refusal.words
+        else:
+            self._denied.pop(shown, None)
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        denied = next((f"denied: {why}: {what}" for what, why in self._denied.items()), "")
+        self._sink.set_state(self._delivery.trouble or denied or "connected")
+
+    def _show(self, suffix: str, payload: bytes) -> None:
+        """Publish a retained state; whether the broker takes it is heard in `_on_publish`."""
+        info = self._client.publish(self._topic(suffix), payload, qos=1, retain=True)
+        self._shown[info.mid] = suffix
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, code: Any, _props: Any) -> None:
         self._timed_out = "keep alive" in str(code).lower()
@@ -195,11 +210,10 @@ class Session:
     def _publish_live(self, messages: list[Live]) -> None:
         for message in messages:
             payload = self._sink.stamp(message.payload, message.model_version)
-            path = self._topic(message.suffix)
             if message.retain:
-                self._client.publish(path, payload, 1, True)
+                self._show(message.suffix, payload)
             else:
-                passing = self._properties(_PASSING_EXPIRY_S)
+                path, passing = self._topic(message.suffix), self._properties(_PASSING_EXPIRY_S)
                 self._client.publish(path, payload, 0, False, properties=passing)
 
     def _goodbye(self) -> Ending:

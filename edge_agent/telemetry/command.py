@@ -15,7 +15,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edge_agent.atomic import write_atomic
 from edge_agent.checked import Fields
@@ -151,26 +150,37 @@ class Book:
             StorageError: it is damaged: what was obeyed is not known any more.
         """
         try:
-            document: Any = json.loads(path.read_bytes())
-            expiries = {str(name): float(at) for name, at in document["expiries"].items()}
-            return cls(path, expiries, float(document["floor"]))
+            fields = Fields(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return cls(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                f"{path}: cannot be read ({error}), so no command is obeyed; remove it"
-            ) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise _unreadable(path, str(error)) from None
+        expiries = fields.table("expiries")
+        book = cls(
+            path,
+            {name: expiries.number(name) for name in expiries.names()},
+            fields.number("floor", least=0.0),
+        )
+        fields.close()
+        if fields.faults:
+            raise _unreadable(path, "; ".join(fields.faults[:3]))
+        return book
 
     def enter(self, command: Command, now: float) -> None:
         """Note that a command is about to be carried out; durable when this returns.
 
         Raises:
             AlreadyObeyed: so it was.
-            CommandRefused: too many are remembered.
+            CommandRefused: too many are remembered, or it may be one that was forgotten.
             StorageError: it cannot be written.
         """
-        if command.id in self.expiries or command.expires <= self.floor:
+        if command.id in self.expiries:
             raise AlreadyObeyed("was obeyed before; give a new command a new id")
+        if command.expires <= self.floor:
+            raise CommandRefused(
+                f"may have been obeyed before: what expires within {self.floor - now:.0f} s is"
+                " forgotten already; was this device's clock set back?"
+            )
         expiries = {name: at for name, at in self.expiries.items() if at > now}
         forgotten = [at for at in self.expiries.values() if at <= now]
         if len(expiries) >= REMEMBERED_MOST:
@@ -180,6 +190,10 @@ class Book:
         document = {"expiries": expiries, "floor": floor}
         write_atomic(self.path, json.dumps(document).encode(), mode=0o600)
         self.expiries, self.floor = expiries, floor
+
+
+def _unreadable(path: Path, why: str) -> StorageError:
+    return StorageError(f"{path}: cannot be read ({why}), so no command is obeyed; remove it")
 
 
 def is_id(name: str) -> bool:

@@ -17,6 +17,7 @@ told exactly once.
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 import threading
@@ -27,26 +28,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.errors import StorageError, storage_errors
+from edge_agent.telemetry.tables import open_tables
 
-SCHEMA_VERSION = 2
 EVENTS_LAST_LONGER = 4  # times the age at which metrics go
 EXPIRE_EVERY_S = 60.0
 PAYLOAD_MOST = 1 << 20  # bytes; brokers and consumers take less, and one must not evict all others
 _OVERHEAD_BYTES = 64  # SQLite's own per row, measured roughly
-_WAL_BYTES = 4 << 20
 _CLOCK = "worked_ms"
 _CLOSE_S = 0.5
 COUNTED = ("dropped_metrics", "dropped_events", "expired", "denied", "hung-up", "oversize")
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS message (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, aside INTEGER NOT NULL DEFAULT 0,
-    priority INTEGER NOT NULL, born REAL NOT NULL, suffix TEXT NOT NULL,
-    retain INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS message_victims ON message (aside DESC, priority, id);
-CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS life (
-    one INTEGER PRIMARY KEY CHECK (one = 1), boot TEXT NOT NULL, seq INTEGER NOT NULL);
-"""
+IN_MEMORY = Path(":memory:")
+"""As a path: nothing is written, and what waits ends with the process."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class Outbox:
         """Open or create the file; what was set aside gets another chance.
 
         Args:
-            path: the SQLite file; its folder must exist.
+            path: the SQLite file, whose folder must exist; or `IN_MEMORY`.
             max_bytes: bound on what waits (payloads and rows, not SQLite's free pages).
             max_age_s: metrics go when they waited so long, events after `EVENTS_LAST_LONGER`
                 times as long.
@@ -110,23 +103,13 @@ class Outbox:
             self._open()
         except sqlite3.OperationalError as error:
             raise StorageError(f"{path}: {error}; check the disk and who owns it") from error
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
             with self._translated():
-                self._put_aside()
+                self._put_aside(error)
                 self._open()
 
     def _open(self) -> None:
-        self._db = sqlite3.connect(
-            self.path, timeout=10, isolation_level=None, check_same_thread=False
-        )
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] not in (0, SCHEMA_VERSION):
-            raise sqlite3.DatabaseError("another version's outbox")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        # Reads every row, so a page that is damaged anywhere shows here.
+        self._db = open_tables(self.path)
         rows = self._db.execute("SELECT count(*), total(length(payload)) FROM message")
         count, size = rows.fetchone()
         self._count = int(count)
@@ -136,10 +119,11 @@ class Outbox:
         self._worked_s = self._get(_CLOCK) / 1e3
         self._counts = {name: self._get(name) for name in COUNTED}
 
-    def _put_aside(self) -> None:
-        self._db.close()
+    def _put_aside(self, why: Exception) -> None:
+        damaged = self.path.with_name(self.path.name + ".damaged")
         with storage_errors(self.path):
-            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+            self.path.replace(damaged)
+            log.error("%s: %s; it is %s now, what waited is not sent", self.path, why, damaged.name)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 

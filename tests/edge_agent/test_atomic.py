@@ -77,6 +77,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
         (errno.EFBIG, "ulimit"),
         (errno.EIO, "reports an error"),
         (errno.ENOTDIR, "not a folder"),
+        (errno.EISDIR, "a folder lies where"),
     ],
 )
 def test_the_disk_s_refusals_name_the_path_and_the_next_step(number, words):

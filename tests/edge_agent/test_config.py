@@ -36,6 +36,56 @@ def test_defaults_need_no_thought(tmp_path):
     assert config.repository is None
 
 
+URL = 'url = "mqtt://127.0.0.1:1883"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('url = "mqtt://"', "should be mqtt://HOST:PORT"),
+        ('url = "mqtt:host"', "should be mqtt://HOST:PORT"),
+        ('url = "mqtt://host:99999"', "should be mqtt://HOST:PORT"),
+        ('url = "mqtt://host:0"', "should be mqtt://HOST:PORT"),
+        ('url = "mqtt://[::1"', "should be mqtt://HOST:PORT"),
+        ('url = "mqtt://host/outpost"', "without anything behind it"),
+        (f'{URL}\nca = "ca.pem"', "mqtt.ca: is for TLS, and url is without it"),
+        (f'{URL}\ncert = "device.pem"\nkey = "device.key"', "mqtt.key: is for TLS"),
+        ('url = "mqtts://host"\nkey = "device.key"', "mqtt.key: is there without cert"),
+        (f'{URL}\npassword_file = "secret"', "mqtt.password_file: is there without username"),
+    ],
+)
+def test_a_broker_s_address_and_what_protects_it_are_taken_whole(tmp_path, lines, message):
+    """What would be left out in silence, TLS before all, is a fault at load."""
+    with pytest.raises(ConfigError) as error:
+        load(written(tmp_path, GOOD.replace(URL, lines)))
+    assert message in str(error.value)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path):
+    """It was ignored, and stood in every line of the log about the connection."""
+    with pytest.raises(ConfigError, match="password_file") as error:
+        load(written(tmp_path, GOOD.replace(URL, 'url = "mqtt://ada:hunter2@host"')))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "[metrics]\noutbox_max_age_h = 1e308",  # seconds of it were infinite: no connection held
+        "[metrics]\noutbox_max_mb = 1e300",
+        "[drift]\nprofile_frames = 9223372036854775807",
+        "[drift]\npsi_max = 1e300",
+        "[selftest]\nmemory_mb = 9223372036854775807",
+        "[selftest]\ntimeout_s = 1e300",
+        '[repository]\nurl = "file:///x"\npoll_s = 1e300',
+    ],
+)
+def test_numbers_that_no_device_can_mean_are_out_of_range(tmp_path, lines):
+    """They overflowed where they were used, long after the start."""
+    with pytest.raises(ConfigError, match="above the most allowed"):
+        load(written(tmp_path, GOOD + lines))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from edge_agent.metrics import Reader, Stamper, event, numbers, topic
 
 
@@ -34,6 +36,24 @@ def test_reader_removes_duplicates_and_reports_gaps():
     assert (reader.accepted, reader.duplicates, reader.malformed) == (3, 1, 3)
     assert reader.gaps("d", "b1") == [3]
     assert reader.accept("other", payloads[0]) is not None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[]", b"", b"\xff", b"null", b"[" * 100_000, b'[["boot", "b"], ["seq", 1]]',
+        b'{"boot": "b"}', b'{"seq": 1}', b'{"boot": null, "seq": 1}', b'{"boot": 7, "seq": 1}',
+        b'{"boot": "b", "seq": 1.5}', b'{"boot": "b", "seq": "1"}', b'{"boot": "b", "seq": true}',
+        b'{"boot": "b", "seq": 0}', b'{"boot": "b", "seq": NaN}',
+        b'{"boot": "b", "seq": 1' + b"0" * 300 + b"}",
+    ],
+)  # fmt: skip
+def test_reader_takes_no_number_for_another(payload):
+    """What no agent sends takes nobody's place: the real message 1 still comes."""
+    reader = Reader()
+    assert reader.accept("d", payload) is None and reader.malformed == 1
+    assert reader.boots("d") == []
+    assert reader.accept("d", b'{"boot": "b", "seq": 1}') is not None
 
 
 def test_events_go_before_metrics():

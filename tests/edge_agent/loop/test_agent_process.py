@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
+from contextlib import contextmanager
 
 import cv2
 import pytest
@@ -75,6 +77,8 @@ def check_metrics(heard):
     assert {"latency_p50_ms", "latency_p95_ms", "throughput_fps", "disk_free_mb"} <= set(system)
     assert {"uptime_s", "cpu_percent", "memory_percent", "rss_mb"} <= set(system)
     assert {"end_to_end_p99_ms", "latency_p99_ms"} <= set(system)
+    for suffix in ("system", "camera", "input", "output", "classes"):
+        assert documents(heard, f"up/metrics/{suffix}")[-1]["model_version"] == 1
     assert system["agent_starts_total"] >= 1 and system["agent_unclean_ends_total"] >= 0
     golden, in_flight = 4, 2  # the live self-test runs the network too
     calls = system["inference_calls_total"]
@@ -314,3 +318,43 @@ def test_the_state_machine_of_the_test_device_is_the_updaters(tmp_path, bundles)
     slot = device.journal.slot(MODEL)
     assert (slot.state, slot.committed, slot.candidate) == (State.TRIAL, v1, v2)
     assert device.layout.linked(MODEL) == v2
+
+
+@contextmanager
+def spoilt(path, how):
+    """An outbox's file that cannot be opened."""
+    if how == "folder":
+        path.mkdir()
+        yield
+        return
+    Outbox(path, 1 << 20).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield
+    other.close()
+
+
+@pytest.mark.parametrize("how", ["folder", "locked"])
+def test_an_outbox_that_cannot_be_opened_keeps_nobody_from_judging(
+    tmp_path, bundles, shared_broker, how
+):
+    """A full disk, or a file that another program holds: frames and telemetry go on, in memory."""
+    name = f"no-outbox-{how}"
+    device = Device(tmp_path, url=shared_broker.url, device=name)
+    v1 = device.add(bundles["v1"])
+    device.commit(v1)
+    with (
+        spoilt(device.layout.outbox, how),
+        Listener(shared_broker.url, f"outpost/v1/{name}/#") as heard,
+        device.agent() as agent,
+    ):
+        device.wait_health(lambda model: model.windows and model.windows[-1].inferred, 30)
+        heard.wait(lambda _: len(heard.on("up/metrics/output")) >= 3)
+        device.put_on_trial(device.add(bundles["v2"]), previous=v1)
+        heard.wait(lambda _: kinds(heard).count("transition") == 2)
+        assert agent.stop() == 0, agent.text()
+    events = documents(heard, "up/events")
+    (failed,) = [document for document in events if document["kind"] == "outbox.failed"]
+    assert failed["severity"] == "error" and "outbox.sqlite" in failed["text"]
+    # what the journal held before is not told: the file, once it can be read, knows how far it was
+    assert [d["to"] for d in events if d["kind"] == "transition"] == ["SWITCHING", "TRIAL"]

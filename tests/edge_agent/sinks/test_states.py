@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from edge_agent.metrics import METRICS_INPUT, METRICS_SYSTEM, Message, event
+from edge_agent.metrics import INFO, METRICS_INPUT, METRICS_SYSTEM, STATUS, Message, event
 from edge_agent.sinks import Hooks
 from edge_agent.sinks.delivery import Limits
 from edge_agent.telemetry.broker import MQTT_3_1_1, MQTT_5
@@ -64,6 +64,28 @@ def test_one_topic_that_is_denied_does_not_hold_up_the_others(tmp_path, voice):
             one.sink.stopping.wait(0.05)
         heard.wait(lambda _: len({m.payload for m in heard.on(METRICS_INPUT)}) == sent)
         one.wait("connected")
+
+
+@pytest.mark.parametrize("what", [STATUS, INFO, "homeassistant/device/x/config"])
+def test_a_retained_state_that_is_denied_is_named(tmp_path, voice, what):
+    """What does not go through the outbox is heard of as well; metrics go on meanwhile."""
+    own = [f"topic write outpost/v1/{DEVICE}/{suffix}" for suffix in (STATUS, INFO, METRICS_SYSTEM)]
+    rules = acl(
+        tmp_path,
+        *(line for line in own if not line.endswith(what)),
+        "topic read outpost/v1/#",
+    )
+    hooks = Hooks(announcements=() if what in (STATUS, INFO) else ((what, b"{}"),))
+    with Mosquitto(tmp_path, extra=rules) as broker, Listener(broker.url) as heard:
+        one = voice(broker.url, limits=QUICK, hooks=hooks)
+        one.telemetry.send([Message(INFO, {"n": 1}, retain=True, durable=False), window(1)])
+        heard.wait(lambda _: heard.on(METRICS_SYSTEM))
+        one.wait(f"denied: not authorized: {what}")
+        one.telemetry.send([window(2)])
+        heard.wait(lambda _: len(heard.on(METRICS_SYSTEM)) == 2)
+        one.drained()
+        assert one.sink.state == f"denied: not authorized: {what}"
+        assert cost(0.5) < BUSY
 
 
 def test_a_message_that_the_broker_finds_too_large_is_set_aside(tmp_path, voice):

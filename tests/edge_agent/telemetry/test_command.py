@@ -146,7 +146,7 @@ def test_a_command_is_obeyed_once_over_restarts_and_clocks(tmp_path):
         Book.open(path).enter(order("a"), NOW)
     Book.open(path).enter(order("b", NOW + 500), NOW + 61)  # forgets a, which expired
     assert set(Book.open(path).expiries) == {"b"}
-    with pytest.raises(AlreadyObeyed):
+    with pytest.raises(CommandRefused, match="within 60 s is forgotten already"):
         Book.open(path).enter(order("a"), NOW)
     Book.open(path).enter(order("c", NOW + 61), NOW)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -164,6 +164,41 @@ def test_the_book_is_bounded_and_a_damaged_one_obeys_nothing(tmp_path, monkeypat
     path.write_text("{}")
     with pytest.raises(StorageError, match=r"commands\.json.*remove it"):
         Book.open(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"floor": Infinity, "expiries": {}}',
+        '{"floor": NaN, "expiries": {}}',
+        '{"floor": 1' + "0" * 400 + ', "expiries": {}}',
+        '{"floor": 0, "expiries": {"a": 1' + "0" * 400 + "}}",
+        '{"floor": 0, "expiries": {"a": NaN}}',
+        '{"floor": "0", "expiries": {}}',
+        '{"floor": 0, "expiries": []}',
+        '{"floor": 0, "expiries": {}, "more": 1}',
+        "[]",
+        "\x00",
+    ],
+)
+def test_a_damaged_book_is_an_answer(tmp_path, text):
+    """Whatever lies there: a refusal that names the file, not silence and not a traceback."""
+    bench = Bench(tmp_path)
+    (tmp_path / "commands.json").write_text(text)
+    bench.hear("a", SYNC)
+    ((_, answer),) = bench.answers
+    assert answer["state"] == "refused" and "commands.json: cannot be read" in answer["text"]
+    assert bench.calls == []
+
+
+def test_a_clock_that_was_set_back_is_an_answer_too(tmp_path):
+    """A new id that expires before what is forgotten is refused in words, not in silence."""
+    bench = Bench(tmp_path)
+    (tmp_path / "commands.json").write_text(json.dumps({"floor": NOW + 1e6, "expiries": {}}))
+    bench.hear("a", SYNC)
+    ((_, answer),) = bench.answers
+    assert answer["state"] == "refused" and "clock set back" in answer["text"]
 
 
 class Bench:

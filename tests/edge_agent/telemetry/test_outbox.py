@@ -104,6 +104,39 @@ def test_pages_that_are_damaged_further_in_are_put_aside_too(tmp_path):
     assert numbers(box) == [2]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE message; CREATE TABLE message (x)",
+        "DROP TABLE counter; CREATE TABLE counter (x)",
+        "INSERT OR REPLACE INTO counter VALUES ('denied', 'many')",
+        "INSERT OR REPLACE INTO counter VALUES ('worked_ms', 9223372036854775807)",
+        "UPDATE message SET born = 'long ago'",
+        "UPDATE message SET payload = 5",
+        "UPDATE message SET aside = 'x'",
+        "UPDATE message SET suffix = x'ff'",
+        "INSERT INTO message VALUES (9223372036854775807, 0, 0, 0, 'up/x', 0, x'00')",
+        "INSERT OR REPLACE INTO life VALUES (1, x'00', 'last')",
+        "PRAGMA user_version = 7",
+    ],
+)
+def test_what_no_outbox_wrote_is_put_aside_and_said(tmp_path, caplog, change):
+    """SQLite itself takes all of these: tables of others, and bits that fell over in a value."""
+    path = tmp_path / "outbox.sqlite"
+    box = Outbox(path, 1 << 20)
+    box.put([parcel(1)])
+    box.close()
+    other = sqlite3.connect(path)
+    other.executescript(change)
+    other.commit()
+    other.close()
+    box = Outbox(path, 1 << 20)
+    box.put([parcel(2)])
+    assert numbers(box) == [2] and path.with_name("outbox.sqlite.damaged").is_file()
+    assert "it is outbox.sqlite.damaged now" in caplog.text
+    box.close()
+
+
 def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path):
     """No traceback for a wrong path."""
     with pytest.raises(StorageError, match=r"nowhere.*outbox\.sqlite"):
