@@ -148,9 +148,11 @@ def _when(fields: Fields, name: str, known: Mapping[str, str]) -> When:
     except ValueError as error:
         fields.fault(name, f'"{text}": {error}')
         return When(parse("window_s < 0").condition)
+    from edge_agent.policy.catalogue import unknown
+
     for metric in names(when.condition):
-        if metric not in known and not metric.startswith("class_"):
-            fields.fault(name, f'"{metric}" is not a metric{nearest(metric, known)}')
+        if why := unknown(metric, known):
+            fields.fault(name, why)
     return when
 
 

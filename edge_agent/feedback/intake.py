@@ -44,6 +44,7 @@ class Intake:
         captures: folder of kept frames.
         cameras: of this device.
         tell: takes a message and the version that it is about.
+        remind: takes those that an earlier life has told, once, at the start.
         times: gives each camera's integrated autocorrelation time in seconds, where it is known.
         look_s: seconds between two looks at what others wrote, and between two messages.
         clock: monotonic seconds.
@@ -56,6 +57,7 @@ class Intake:
         cameras: frozenset[str],
         tell: Callable[[Message, int], None],
         *,
+        remind: Callable[[Message, int], None],
         times: Callable[[], Mapping[str, float]],
         look_s: float = LOOK_S,
         clock: Callable[[], float] = time.monotonic,
@@ -64,6 +66,7 @@ class Intake:
         self._captures = captures
         self._cameras = cameras
         self._tell = tell
+        self._remind = remind
         self._times = times
         self._look_s = look_s
         self._clock = clock
@@ -162,6 +165,10 @@ class Intake:
         mark = store.mark()
         if self._told is None:
             self._told = store.told()
+            if mark == self._told:
+                # What is found only now moves the mark, and is told at the next look.
+                for message, version in performance(*gather(store, None, self._times())):
+                    self._remind(message, version)
         if mark == self._told and self._clock() < self._again_at:
             # One look later, so that a power cut tells twice rather than not at all.
             if not self._noted and math.isinf(self._again_at):

@@ -10,6 +10,8 @@ from edge_agent.feedback.report import ALL, ClassFigures, Evidence, Figures, Rat
 from edge_agent.metrics import METRICS_PERFORMANCE, Message
 
 _TOLD = ("camera", "shift", "time")
+READING = "performance_"
+"""How the names begin by which rules know the figures of a release as a whole."""
 
 
 def performance(pairs: Sequence[Pair], evidence: Evidence) -> Iterator[tuple[Message, int]]:
@@ -28,6 +30,14 @@ def performance(pairs: Sequence[Pair], evidence: Evidence) -> Iterator[tuple[Mes
         for one in figures.slices:
             if one.dimension in _TOLD:
                 yield _message(model, one.dimension, one.name, one), version
+
+
+def readings(message: Message) -> dict[str, float | int] | None:
+    """What rules may look at of a message of `performance`; None of one about a slice."""
+    payload = message.payload
+    if payload["dimension"] != ALL:
+        return None
+    return {f"{READING}{n}": v for n, v in payload.items() if isinstance(v, (int, float))}
 
 
 def _message(model: str, dimension: str, name: str, figures: Figures) -> Message:

@@ -19,6 +19,7 @@ from edge_agent.errors import StorageError
 from edge_agent.feedback.intake import Intake
 from edge_agent.feedback.pace import independent_times
 from edge_agent.loop.agent import Agent
+from edge_agent.loop.judge import Tell
 from edge_agent.loop.obey import Snapshots, actions
 from edge_agent.loop.oversee import Overseer
 from edge_agent.loop.runtime import Inbox, ModelRuntime
@@ -91,7 +92,7 @@ def assemble(
     stack.callback(_close, clerks, ends)
     starts = Starts(config.layout.starts)
     ends.append(starts.end)
-    intake = _intake(config, inbox, stack)
+    intake = _intake(config, inbox, lambda *told: telemetry.remind(*told))
     shown = _page(config, page, boot, intake)
     journal = None if bundle is not None else _journal(config)
     outbox = _outbox(config, journal, inbox)
@@ -114,6 +115,8 @@ def assemble(
         config, runtimes, journal=journal, wishes=wishes, webhook=webhook, disk=clerks.data
     )
     telemetry.listen(overseer.heard)
+    intake.start()
+    stack.callback(intake.close, LAST_CAPTURES_S)
     agent = Agent(
         config,
         runtimes,
@@ -251,18 +254,16 @@ def _recent(config: Config, boot: str, stack: ExitStack) -> Recent | None:
     return recent
 
 
-def _intake(config: Config, inbox: Inbox, stack: ExitStack) -> Intake:
-    """What keeps verdicts and tells what they make of precision and recall."""
-    intake = Intake(
+def _intake(config: Config, inbox: Inbox, remind: Tell) -> Intake:
+    """What keeps verdicts and tells what they make of precision and recall, once it is started."""
+    return Intake(
         config.layout.feedback,
         config.captures,
         frozenset(camera.id for camera in config.cameras),
         inbox.put,
+        remind=remind,
         times=lambda: independent_times(config),
     )
-    intake.start()
-    stack.callback(intake.close, LAST_CAPTURES_S)
-    return intake
 
 
 def _webhook(config: Config, inbox: Inbox, stack: ExitStack) -> Webhook | None:

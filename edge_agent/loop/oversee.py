@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.clerk import AtOnce, Disk
 from edge_agent.config import Config
+from edge_agent.feedback.performance import readings
 from edge_agent.loop.golden import LiveSelfTest, Outcome
 from edge_agent.loop.hands import Hands
 from edge_agent.loop.loaded import Loaded
@@ -23,6 +24,7 @@ from edge_agent.metrics import (
     METRICS_CAMERA,
     METRICS_INPUT,
     METRICS_OUTPUT,
+    METRICS_PERFORMANCE,
     METRICS_SYSTEM,
     Message,
     event,
@@ -82,6 +84,7 @@ class Overseer:
         self._runtimes = list(runtimes)
         self._clock = clocks.monotonic
         self._readings: dict[tuple[str, str], dict[str, float | int]] = {}
+        self._figures: dict[tuple[str, int], Readings] = {}
         self._gatherers = {runtime.name: Gatherer() for runtime in runtimes}
         self._troubles: dict[str, str] = {}
         self._selftests = {
@@ -110,8 +113,11 @@ class Overseer:
         )
         self._notes_at = 0.0
 
-    def heard(self, message: Message) -> None:
+    def heard(self, message: Message, model_version: int = 0) -> None:
         """A message that the agent sends; the newest metrics are what rules look at."""
+        if message.suffix == METRICS_PERFORMANCE and (figures := readings(message)) is not None:
+            # Told only when they change, so they hold until the next ones of that release.
+            self._figures[str(message.payload["model"]), model_version] = figures
         about = _ABOUT.get(message.suffix)
         if about is not None:
             name = str(message.payload.get(about, ""))
@@ -179,7 +185,8 @@ class Overseer:
             version, release = (loaded.version, loaded.digest) if loaded else (0, "")
             output = self._readings.get((METRICS_OUTPUT, runtime.name), {})
             finding = self._finding(runtime)
-            model: Readings = {**system, **output}
+            figures = self._figures.get((runtime.name, version), {})
+            model: Readings = {**system, **output, **figures}
             yield Subject(MODEL, runtime.name, runtime.name, version, release, model, finding)
             for camera in runtime.cameras:
                 name = camera.camera.id

@@ -55,7 +55,7 @@ class Heard:
         self._drift: dict[str, tuple[Psi, ...]] = {}
         self._latest: dict[tuple[str, str], Event] = {}
 
-    def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message, model_version: int = 0) -> None:
         """Take note of one message."""
         payload, now = message.payload, self._clock()
         if message.suffix == METRICS_SYSTEM:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from edge_agent.captures.counts import Counts
+from edge_agent.checked import nearest
 from edge_agent.clerk import Stalls
 from edge_agent.config.gate import CHECKS
 from edge_agent.config.monitors import Drift
@@ -20,6 +21,9 @@ from edge_agent.drift.layout import Layout
 from edge_agent.drift.memory import Memory, Release
 from edge_agent.drift.skew import SkewMonitor, SkewVerdict
 from edge_agent.drift.watch import DriftWatch
+from edge_agent.feedback.join import Pair
+from edge_agent.feedback.performance import READING, performance, readings
+from edge_agent.feedback.report import Evidence
 from edge_agent.loop.camera import CameraReport, FrameCounts
 from edge_agent.metrics import Message
 from edge_agent.monitors.boxes import BoxSums
@@ -50,6 +54,8 @@ from edge_agent.telemetry.totals import (
 
 CAMERA, MODEL, DEVICE = "camera", "model", "device"
 _ENVELOPE = ("camera", "model")
+_SOME = "x"
+_OF_A_CLASS = f"_of_{_SOME}"
 
 
 @lru_cache(maxsize=1)
@@ -63,13 +69,35 @@ def catalogue() -> Mapping[str, str]:
         (camera_message(_camera()), CAMERA),
     ):
         known |= {name: kind for name in message.payload if name not in _ENVELOPE}
-    return known
+    return known | {name: MODEL for name in _figures() if not name.endswith(_OF_A_CLASS)}
+
+
+def unknown(metric: str, known: Mapping[str, str]) -> str:
+    """Why a rule cannot name a metric, with the nearest right one; "" when it can.
+
+    Names of classes are the model's, which nobody knows when the rules are read.
+    """
+    heads = [name.removesuffix(_SOME) for name in _figures() if name.endswith(_OF_A_CLASS)]
+    of_classes = (*heads, f"{READING}taken_", "class_")
+    if metric in known or any(metric.startswith(head) and metric != head for head in of_classes):
+        return ""
+    head, of, name = metric.partition("_of_")
+    # A wrong name before a class is compared with such names only.
+    candidates = [f"{one}{name}" for one in heads] if of and head.startswith("perf") else known
+    return f'"{metric}" is not a metric{nearest(metric, candidates)}'
 
 
 def kind_of(condition: Condition, known: Mapping[str, str]) -> str:
     """What a rule is about: the most particular thing that it looks at."""
     kinds = {known.get(name, MODEL) for name in names(condition)}
     return next((kind for kind in (CAMERA, MODEL) if kind in kinds), DEVICE)
+
+
+def _figures() -> Mapping[str, float | int]:
+    """What is said of a release when inspectors judged it, with a class of the name `_SOME`."""
+    pair = Pair(_SOME, _SOME, "", "", 1, 0.0)
+    whole, _ = next(performance([pair], Evidence()))
+    return readings(whole) or {}
 
 
 def _system() -> Message:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edge_agent.clerk import AtOnce, Disk
 from edge_agent.errors import StorageError
+from edge_agent.feedback.performance import READING
 from edge_agent.metrics import ALERTS, Message, event
 from edge_agent.policy.alerts import Alert, Track, clears, worst_first
 from edge_agent.policy.expression import Readings, evaluate, names
@@ -192,6 +193,10 @@ class Desk:
         now, wall = self._clocks.monotonic(), self._clocks.wall()
         track = self._tracks.get(key, Track())
         track = track.look(rule, holds, clears(rule, holds, other), now)
+        if track.alert is not None and holds is None and outlived(rule, track.alert, subject):
+            return self._clear(
+                track, track.alert, "another release serves, of which nobody spoke yet"
+            )
         messages = []
         if track.due(rule, now, wall):
             track, raised = self._raise(rule, subject, track, wall)
@@ -325,6 +330,15 @@ def may(action: str, alert: Alert, subject: Subject) -> bool:
     if action == RETRAIN:
         return alert.cause not in (CAMERA, ENGINE) and not subject.finding.waiting
     return True
+
+
+def outlived(rule: Rule, alert: Alert, subject: Subject) -> bool:
+    """Whether an alert is about what inspectors said of a release that serves no more. Pure.
+
+    Nothing may ever be said of the next one, and the alert would stand for good.
+    """
+    judged = any(name.startswith(READING) for name in names(rule.when.condition))
+    return judged and subject.release not in ("", alert.release)
 
 
 def shown(alert: Alert) -> dict[str, object]:

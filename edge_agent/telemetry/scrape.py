@@ -39,7 +39,7 @@ class Scrape:
         self._last: dict[tuple[str, str, str], _Kept] = {}
         self._versions: dict[str, str] = {}
 
-    def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message, model_version: int = 0) -> None:
         """Take note of one message; values are replaced as a whole."""
         payload = message.payload
         if message.suffix == INFO:

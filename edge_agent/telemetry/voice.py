@@ -26,6 +26,9 @@ WAITING_MOST = 1000
 _TOGETHER = 200
 log = logging.getLogger(__name__)
 
+Listener = Callable[[Message, int], None]
+"""Hears a message and the model version that it is about; raises nothing."""
+
 
 @dataclass(frozen=True)
 class _Said:
@@ -56,7 +59,7 @@ class Telemetry:
         outbox: Outbox,
         boot: str,
         clock: Callable[[], float] = time.time,
-        listeners: Sequence[Callable[[Message], None]] = (),
+        listeners: Sequence[Listener] = (),
         *,
         disk: Disk | None = None,
     ) -> None:
@@ -75,7 +78,7 @@ class Telemetry:
         self._living = threading.Lock()
         self._live_stamper = Stamper(boot, step=-1)
 
-    def listen(self, listener: Callable[[Message], None]) -> None:
+    def listen(self, listener: Listener) -> None:
         """One more listener, made when others already were."""
         self._listeners = (*self._listeners, listener)
 
@@ -117,6 +120,12 @@ class Telemetry:
         """Send one message, as `send` does."""
         self.send([message])
 
+    def remind(self, message: Message, model_version: int) -> None:
+        """Let the listeners hear what was sent in an earlier life; nothing is sent."""
+        with self._hearing:
+            for listener in self._listeners:
+                listener(message, model_version)
+
     def commit(
         self, messages: Iterable[Message], *, cursor: tuple[str, int], model_version: int = 0
     ) -> bool:
@@ -139,7 +148,7 @@ class Telemetry:
         with self._hearing:
             for message in messages:
                 for listener in self._listeners:
-                    listener(message)
+                    listener(message, model_version)
                 if message.durable:
                     durable.append(_Said(message, model_version, self._clock()))
                 elif self._sink is not None:

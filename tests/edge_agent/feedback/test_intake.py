@@ -29,12 +29,13 @@ class Desk:
 
     def __init__(self, folder, **settings):
         self.path = folder / "feedback.sqlite"
-        self.told = deque()
+        self.told, self.reminded = deque(), deque()
         self.intake = Intake(
             self.path,
             folder / "captures",
             frozenset({"top", "side"}),
             lambda message, version: self.told.append((message, version)),
+            remind=lambda message, version: self.reminded.append((message, version)),
             times=lambda: {"top": 1.0},
             look_s=0.05,
             **settings,
@@ -44,6 +45,12 @@ class Desk:
         deadline = time.monotonic() + 10
         while len(self.told) < count:
             assert time.monotonic() < deadline, self.told
+            time.sleep(0.01)
+
+    def wait_reminded(self):
+        deadline = time.monotonic() + 10
+        while not self.reminded:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
 
     def wait_noted(self):
@@ -116,8 +123,11 @@ def test_words_of_the_command_line_are_noticed(open_desk, tmp_path):
     desk.wait_noted()
     assert payloads(desk)["all", "all"]["missed_of_dent"] == 1
     desk.intake.close(10)
+    assert not desk.reminded, "it was all news to this life"
     again = Desk(tmp_path)
     again.intake.start()
+    again.wait_reminded()
+    assert again.reminded[0][0].payload == payloads(desk)["all", "all"] and not again.told
     frame = detected(box("dent", 0), seq=3)
     again.intake.put(said("wrong", frame), frame).result(10)
     again.wait_noted()

@@ -152,3 +152,41 @@ def test_an_alert_keeps_frames_and_is_acknowledged(tmp_path, bundles):
         assert "already" in alerts(device, "ack", "1").stdout
         assert agent.stop() == 0, agent.text()
     assert "acknowledged by ada" in " ".join(alerts(device, "list").stdout.split())
+
+
+JUDGED = """
+detections = true
+[policy]
+selftest_s = 0
+defaults = false
+[[rule]]
+name = "poor-at-first-sight"
+when = "performance.precision < 0.7"
+[[rule]]
+name = "surely-poor"
+when = "performance.precision_most < 0.7"
+"""
+
+
+def test_rules_over_what_inspectors_say(tmp_path, bundles):
+    """Words about a second of frames are one look: the figure is bad, its bound is not."""
+    device = Device(tmp_path, more=JUDGED)
+    device.commit(device.add(bundles[0]))
+    with device.agent() as agent:
+        wait_for(lambda: any(d["detections"] for d in heard(device, "up/detections/top")))
+        shown = [d for d in heard(device, "up/detections/top") if d["detections"]]
+        for one in shown[:3]:
+            say(device, "wrong", "--frame", f"top/{one['boot']}/{one['frame']}")
+        wait_for(lambda: "alert.raised" in events(device))
+        seen = len(heard(device, "metrics/output"))
+        wait_for(lambda: len(heard(device, "metrics/output")) >= seen + 3)
+        assert agent.stop() == 0, agent.text()
+    told = [d for d in heard(device, "up/events") if d["kind"] == "alert.raised"]
+    assert [d["rule"] for d in told] == ["poor-at-first-sight"]
+    assert told[0]["performance_precision"] == 0.0 and told[0]["about"] == "model"
+
+
+def say(device, *arguments):
+    """`edge-agent feedback`, as an inspector types it."""
+    command = [sys.executable, "-m", "edge_agent", "feedback", *arguments]
+    subprocess.run([*command, "-c", str(device.config_path)], check=True, capture_output=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import psutil
+import pytest
 
 from edge_agent.monitors.system import SELDOM, SystemReader
 from edge_agent.monitors.system.nvml import Nvml
-from edge_agent.policy.catalogue import CAMERA, DEVICE, MODEL, catalogue, kind_of
+from edge_agent.policy.catalogue import CAMERA, DEVICE, MODEL, catalogue, kind_of, unknown
 from edge_agent.policy.expression import names, parse
 from edge_agent.policy.rules import DEFAULTS
 from tests.bundles import make_bundle
@@ -77,3 +78,39 @@ def test_every_metric_of_a_real_agent_may_be_named(tmp_path):
         if topic == "system":
             of_device = {name for name, kind in catalogue().items() if kind == DEVICE}
             assert of_device - named <= set(SELDOM)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "performance_precision",
+        "performance_precision_most",
+        "performance_recall_least",
+        "performance_recall_independent",
+        "performance_precision_of_dent",
+        "performance_recall_most_of_broken_edge",
+        "performance_missed_of_dent",
+        "performance_taken_dent_for_scratch",
+    ],
+)
+def test_what_inspectors_say_may_be_named(name):
+    """Of the whole release, of a class that only the model knows, of a mistake."""
+    assert unknown(name, catalogue()) == ""
+    assert kind_of(parse(f"{name} < 0.8").condition, catalogue()) == MODEL
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("performance_precison", "performance_precision"),
+        ("performance_recall_lest", "performance_recall_least"),
+        ("performance_precison_of_dent", "performance_precision_of_dent"),
+        ("performance_independent_of_dent", ""),
+        ("performance_precision_of_", ""),
+        ("precision", "performance_precision"),
+    ],
+)
+def test_what_inspectors_do_not_say_is_refused(name, right):
+    """With the nearest right name, the class kept."""
+    assert f'"{name}" is not a metric' in (why := unknown(name, catalogue()))
+    assert not right or f'did you mean "{right}"?' in why

@@ -103,6 +103,26 @@ def test_a_restart_keeps_what_stands(tmp_path):
     assert room.window(2)[0].payload["alert"] == 2
 
 
+def test_what_was_said_of_a_release_ends_with_it(tmp_path):
+    """Nobody may ever speak of the next one; until somebody does, nothing holds there."""
+    judged = Rule("poor", parse("performance.precision_most < 0.8"), clear_after=1, hold_off_s=0)
+    room = Room(tmp_path, judged, rule())
+
+    def window(release, **readings):
+        room.now += 10
+        return kinds(
+            room.desk.window([Subject("model", "m", "m", 3, release, readings, Finding())])
+        )
+
+    assert window("d" * 64, a=2) == ["alert.raised"]
+    assert window("d" * 64, performance_precision_most=0.6) == ["alert.raised"]
+    assert window("d" * 64) == []
+    assert window("") == [], "nothing serves, which says nothing"
+    assert window("e" * 64) == ["alert.cleared"], "only the one about what was said"
+    assert [alert.rule for alert in room.desk.alerts] == ["high"]
+    assert window("e" * 64, performance_precision_most=0.5) == ["alert.raised"]
+
+
 def test_an_alert_whose_subject_is_gone_is_cleared_at_the_start(tmp_path):
     """A camera that was taken out of the configuration does not stand for ever."""
     room = Room(tmp_path, rule())

@@ -108,7 +108,7 @@ def test_listeners_hear_each_message_once_and_in_order(tmp_path):
     """Durable and live ones, also when the disk refuses to keep them."""
     heard = []
     outbox = Outbox(tmp_path / "outbox.sqlite", 1_000_000)
-    telemetry = Telemetry(outbox, "b", listeners=[heard.append])
+    telemetry = Telemetry(outbox, "b", listeners=[lambda message, _: heard.append(message)])
     messages = [event("a", "info", "first"), Message("up/status", {}, durable=False)]
     telemetry.send(messages)
     outbox.close()
