@@ -38,13 +38,15 @@ def drift_watch(
     settings, classes = config.drift, len(manifest.classes)
     layout = Layout(classes, embedding=manifest.embedding is not None)
     release = Release(manifest.digest, manifest.variant(model.variant).id)
-    cameras = {}
+    cameras, own = {}, {}
     for camera in config.cameras:
         if camera.model == model.name:
+            baseline = _baseline(config, camera.id)
+            own[camera.id] = SkewMonitor(profile, settings, _comparable(baseline))
             memory = Memory(config.layout.baseline(camera.id), release, layout)
             spacing_s = settings.spacing_s
             if spacing_s is None:
-                spacing_s = _learnt(config, camera.id)
+                spacing_s = _learnt(baseline)
             baseline_s = settings.baseline_hours * 3600.0
             watch = CameraWatch(camera.id, memory, baseline_s, spacing_s, disk=disk)
             log.info("camera %s: %s", camera.id, watch.origin)
@@ -55,19 +57,30 @@ def drift_watch(
         knob=settings.false_alarms_per_month * len(cameras) / max(1, len(config.cameras)),
         classes=classes,
         confidence=manifest.decode.confidence,
-        own={
-            name: SkewMonitor(profile, settings, (*OUTPUT_FEATURES, *INPUT_FEATURES))
-            for name in cameras
-        },
+        own=own,
         clock=clock,
     )
 
 
-def _learnt(config: Config, camera: str) -> float | None:
-    """The spacing that commissioning found, None where there was none or it had no clock."""
+def _baseline(config: Config, camera: str) -> Baseline | None:
+    """What commissioning found; a damaged one the gate tells of."""
     try:
-        baseline = Baseline.read(config.layout.baseline(camera))
-    except SourceError:  # the gate tells of it
+        return Baseline.read(config.layout.baseline(camera))
+    except SourceError:
         return None
+
+
+def _learnt(baseline: Baseline | None) -> float | None:
+    """The spacing that commissioning found, None where there was none or it had no clock."""
     seconds = baseline.independent_s if baseline is not None else None
     return None if seconds is None else spacing_from(seconds)
+
+
+def _comparable(baseline: Baseline | None) -> tuple[str, ...]:
+    """Features of a camera that mean in the profile what they mean here.
+
+    A camera that was calibrated is compared with its own reference, and only in what stands still:
+    its SSIM is another measure than that of the profile, which is against the bundle's picture.
+    """
+    inputs = (name for name in INPUT_FEATURES if baseline is None or name != "ssim")
+    return (*OUTPUT_FEATURES, *inputs)

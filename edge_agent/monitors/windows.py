@@ -247,6 +247,9 @@ class WindowCounter:
                 tally.boxes.add(found, size)
                 tally.measure(embedded)
                 if self._usual is not None:
+                    if verdict is not None and verdict.reference:
+                        # Likeness to the camera's own reference: the profile knows another one.
+                        values.pop("ssim", None)
                     tally.compare(self._usual.outlier({**values, **embedded}))
                 self._observe(tally.histograms, result.detections, size)
 

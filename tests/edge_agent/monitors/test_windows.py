@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from edge_agent.drift.skew import SkewMonitor
 from edge_agent.drift.watch import DriftWatch
 from edge_agent.gate import Statistics, Verdict
 from edge_agent.loop.camera import FrameCounts
+from edge_agent.monitors.histogram import Histograms
 from edge_agent.monitors.latency import Speed
+from edge_agent.monitors.outliers import Usual
 from edge_agent.monitors.windows import WindowCounter
 from edge_agent.telemetry.payloads import (
     health_window,
@@ -90,6 +93,19 @@ def test_what_the_gate_rejects_is_not_in_the_output_histograms():
     assert report.detections == 2
     assert report.merged().frames == 1 and report.merged().counts["class"].sum() == 1
     assert report.cameras["top"].rejected == 1 and report.cameras["top"].skipped == 0
+
+
+def test_a_likeness_to_the_camera_s_own_reference_is_no_outlier():
+    """The profile's SSIM is to the bundle's picture: another number for the same frame."""
+    profile = Histograms(len(CLASSES))
+    profile.add("ssim", [0.6] * 30)
+    window = WindowCounter(len(CLASSES), 0.25, usual=Usual(profile))
+    window.inferred("bundle", GOOD, result(0.9), size=(100, 100))
+    window.inferred("own", replace(GOOD, reference="default"), result(0.9), size=(100, 100))
+    cameras = window.close().cameras
+    assert (cameras["bundle"].outliers, cameras["bundle"].compared) == (1, 1)
+    assert (cameras["own"].outliers, cameras["own"].compared) == (0, 0)
+    assert cameras["own"].sums["ssim"] == (0.9, 1)
 
 
 def test_cameras_may_count_at_the_same_time():
