@@ -70,7 +70,8 @@ setup(
         "reference": REFERENCE,
         "provenance": PROVENANCE,
         "stream": STREAM,
-        "demo": [*BUILDER, "amqtt>=0.11", "websockets>=13"],
+        # scikit-image: the photographs that the line's pictures are made of
+        "demo": [*BUILDER, *DATASET, "amqtt>=0.11", "websockets>=13"],
         "test": [
             *["pytest>=8", "hypothesis>=6.100", "ruff>=0.8", "mypy>=1.13", "jsonschema>=4.20"],
             *DATASET,
