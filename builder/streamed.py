@@ -62,8 +62,9 @@ def original(
 
         def ask(tensor: Floats) -> Floats:
             watchdog = Timer(worker.TIMEOUT_S, end)
-            watchdog.start()
+            watchdog.daemon = True  # Ctrl-C in the middle of a start must not wait for its end
             try:
+                watchdog.start()
                 questions.write(np.ascontiguousarray(tensor, np.float32).data)
                 questions.flush()
                 return _answer(answers, output)

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import psutil
@@ -215,6 +216,30 @@ def test_a_worker_that_does_not_answer(tmp_path, monkeypatch, program, reason):
         original(Path("a.pt"), SHAPE, (1, 7, 20)) as ask,
     ):
         ask(np.zeros(SHAPE, np.float32))
+
+
+def test_ctrl_c_while_the_watchdog_starts(tmp_path, monkeypatch):
+    """A watchdog that has started is called off all the same, and keeps no process alive."""
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    start, started = Timer.start, []
+
+    def interrupted(self):
+        start(self)
+        started.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Timer, "start", interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        original(Path("a.pt"), SHAPE, (1, 7, 20)) as ask,
+    ):
+        ask(np.zeros(SHAPE, np.float32))
+    (watchdog,) = started
+    watchdog.join(timeout=10)
+    assert watchdog.daemon and not watchdog.is_alive()
 
 
 @needs_torch
