@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 PAYLOAD_VERSION = 1
 ROOT = "outpost/v1"
@@ -113,7 +113,7 @@ class Stamper:
         return _ENCODER.encode(document).encode()
 
 
-def _is_number(seq: object) -> bool:
+def _is_number(seq: object) -> TypeGuard[int]:
     """Whether it can be a message's number: whole, not 0, and of 64 bits."""
     return isinstance(seq, int) and not isinstance(seq, bool) and 0 < abs(seq) < 1 << 63
 
