@@ -20,6 +20,9 @@ _TICK_S = 0.1
 _GOODBYE_S = 0.4
 _PROTOCOL_REFUSED = (0x01, 0x84)  # MQTT 3.1.1 and 5: unacceptable protocol version
 _PACKET_TOO_LARGE = 0x95
+# A broker that names one of these hangs up on us, and not on a message: shutting down, busy, keep
+# alive, another client with our id, receive maximum, rate, quota, administrator, other server, time
+_NO_MESSAGE_S_FAULT = frozenset((0x89, 0x8B, 0x8D, 0x8E, 0x93, 0x96, 0x97, 0x98, 0x9C, 0x9D, 0xA0))
 _STATES = 4  # messages on their way beside the outbox: status, info, reported
 _ENVELOPE_BYTES = 64  # of a PUBLISH beside topic and payload, at most
 _PASSING_EXPIRY_S = 30  # of what is worth sending only now
@@ -65,7 +68,7 @@ class Session:
         self._connected_at: float | None = None
         self._refusal: Ending | None = None
         self._reason = ""
-        self._too_large = self._timed_out = False
+        self._too_large = self._timed_out = self._innocent = False
 
     def run(self) -> Ending:
         """Stay connected until the connection ends or the sink stops."""
@@ -119,7 +122,8 @@ class Session:
             return Ending("refused: hung up before an answer", protocol_in_doubt=True)
         if self._timed_out:
             return self._end(f"half-open: nothing heard for {self._sink.mqtt.keepalive_s} s")
-        self._delivery.hung_up(too_large=self._too_large)
+        if not self._innocent:
+            self._delivery.hung_up(too_large=self._too_large)
         return self._end(f"lost: {self._reason or 'the connection broke'}")
 
     def _end(self, state: str) -> Ending:
@@ -172,6 +176,7 @@ class Session:
         if flags.is_disconnect_packet_from_server:
             self._reason = str(code).lower()
             self._too_large = code.value == _PACKET_TOO_LARGE
+            self._innocent = code.value in _NO_MESSAGE_S_FAULT
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
         if any(code.is_failure for code in codes):
@@ -195,6 +200,7 @@ class Session:
                 self._topic(parcel.suffix), parcel.payload, 1, parcel.retain, properties=expiry
             )
             self._delivery.sent(item, info.mid)
+        self._tell_state()
 
     def _properties(self, expiry_s: float) -> Any:
         """How long the broker keeps a message for somebody who is away; MQTT 5 only."""

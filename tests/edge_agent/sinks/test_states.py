@@ -100,6 +100,37 @@ def test_a_message_that_the_broker_finds_too_large_is_set_aside(tmp_path, voice)
         assert cost(0.5) < BUSY
 
 
+def test_another_client_of_our_name_is_named_and_no_message_is_suspected(tmp_path, voice):
+    """A copied memory card: the two throw each other out, which no message is to blame for."""
+    answers = bytes([0x20, 3, 0, 0, 0]), bytes([0xE0, 2, 0x8E, 0])
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        broker.settimeout(15)
+        one = voice(f"mqtt://127.0.0.1:{broker.getsockname()[1]}", limits=QUICK)
+        one.telemetry.send([window(1)])
+        for _ in range(8):
+            link, _ = broker.accept()
+            link.recv(4096)
+            link.sendall(answers[0])
+            link.recv(4096)
+            time.sleep(0.15)
+            link.sendall(answers[1])
+            one.wait("lost: session taken over")
+            link.close()
+        assert (len(one.outbox), one.outbox.aside) == (1, 0)
+
+
+def test_nothing_but_oversize_is_named_too(voice):
+    """Where no message is taken, no acknowledgement comes after which the state would be told."""
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        one = voice(f"mqtt://127.0.0.1:{broker.getsockname()[1]}", limits=QUICK)
+        one.telemetry.send([window(1)])
+        link, _ = broker.accept()
+        link.recv(4096)
+        link.sendall(bytes([0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 1]))  # packets of 1 byte at most
+        one.wait("oversize: up/metrics/system of")
+        link.close()
+
+
 @pytest.mark.slow
 def test_a_broker_that_hangs_up_on_a_message_gets_the_others(tmp_path, voice):
     """MQTT 3.1.1 has no words for too large: the suspect is sent alone, then set aside."""
