@@ -109,10 +109,11 @@ class Memory:
         taken = {}
         for path in paths:
             try:
-                fields = Fields(json.loads(path.read_bytes()))
-                taken[int(path.stem)] = (fields.text("by", ""), fields.number("at", 0.0))
+                data = path.read_bytes()
                 path.unlink()
-            except (OSError, ValueError) as error:
+                fields = Fields(json.loads(data) if len(data) <= MAX_BYTES else None)
+                taken[int(path.stem)] = (fields.text("by", ""), fields.number("at", 0.0))
+            except (OSError, ValueError, RecursionError) as error:
                 log.error("%s: %s", path, error)
         return taken
 
@@ -130,7 +131,7 @@ def _parse(data: bytes, path: Path) -> Remembered:
     cleared: dict[Key, float] = {}
     try:
         cleared = {(str(rule), str(subject)): float(at) for rule, subject, at in rows}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fields.fault("cleared", "should hold lists of a rule, a subject and seconds")
     references = _references(fields, document)
     last = max([fields.integer("last", 0, least=0), *(alert.number for alert in alerts)])

@@ -136,9 +136,10 @@ def test_notes_of_another_process(tmp_path):
     room = Room(tmp_path, rule())
     room.window(2)
     room.memory.leave_note(1, "ada", 5.0)
-    (room.memory.notes / "x.json").write_text("{")
+    for name, text in (("x", "{"), ("2", "[" * 100_000), ("y", "{}")):
+        (room.memory.notes / f"{name}.json").write_text(text)
     assert kinds(room.desk.take_notes()) == ["alert.acknowledged"]
-    assert not (room.memory.notes / "1.json").exists()
+    assert list(room.memory.notes.iterdir()) == []  # a bad one is told of once
     assert room.desk.take_notes() == []
 
 
