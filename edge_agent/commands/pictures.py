@@ -34,6 +34,6 @@ def _why_not(path: Path) -> str:
         return "is a folder; name the pictures in it"
     if not path.exists():
         return "no such file"
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):  # as open() asks
         return "permission denied; run as its owner or change its mode"
     return "cannot be read as a picture; is it complete, is it one?"

@@ -6,6 +6,8 @@ More examples than the suite has time for: ``OUTPOST_FUZZ=20000 pytest`` on this
 from __future__ import annotations
 
 import os
+import pickletools
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -114,19 +116,40 @@ def test_any_instructions(code):
 
 
 @SOME
-@given(st.integers(0, 400), st.sampled_from(sorted(CODE)), st.binary(max_size=3))
-def test_code_at_any_place(tmp_path, at, name, noise):
-    """What would run, put into the middle of an honest pickle: never taken silently."""
+@given(
+    st.integers(0, 600), st.sampled_from(sorted(CODE)), st.just(bare("key")) | st.binary(max_size=3)
+)
+def test_code_at_any_place(tmp_path, at, name, lead):
+    """What would run, put between two instructions of an honest pickle: never taken silently.
+
+    As an entry more of a dictionary it leaves all around it honest.
+    """
     good = dump({"model": network()})
+    starts = [start for _, _, start in pickletools.genops(good.pickle)][1:]
     value = CODE[name][0]
+    place = starts[at % len(starts)]
     bomb = value.code if isinstance(value, Raw) else bare(value)
-    pickle = good.pickle[: 2 + at] + bomb + noise + good.pickle[2 + at :]
-    answer(write_archive(tmp_path / "best.pt", Dump(pickle, good.storages)))
+    pickle = good.pickle[:place] + lead + bomb + good.pickle[place:]
+    assert answer(write_archive(tmp_path / "best.pt", Dump(pickle, good.storages))) != "taken"
 
 
 number = st.one_of(
     st.integers(-4, 70), st.sampled_from([2**31, 2**40, 2**62, -(2**31)]), st.none(), st.text()
 )
+
+
+STORED = np.arange(16, dtype="<f4")
+
+
+def numpys_view(shape: list[Any], strides: list[Any], offset: Any) -> np.ndarray | None:
+    """What numpy sees there in `STORED`; None where a step leads outside of it or backwards."""
+    numbers = [*shape, *strides, offset]
+    if not all(isinstance(one, int) and one >= 0 for one in numbers) or len(shape) != len(strides):
+        return None
+    try:
+        return np.ndarray(shape, "<f4", STORED, 4 * offset, [4 * step for step in strides])
+    except (ValueError, OverflowError):
+        return None
 
 
 @SOME
@@ -135,10 +158,24 @@ number = st.one_of(
     st.sampled_from(["FloatStorage", "HalfStorage", "BoolStorage", "BFloat16Storage"]),
 )  # fmt: skip
 def test_any_view_of_a_storage(tmp_path, shape, strides, offset, count, kind):
-    """Sizes, strides, offsets and counts that lie: refused, or a view that stays inside."""
-    lie = Tensor(np.arange(16, dtype="<f4"), tuple(shape), tuple(strides), offset, count, kind)
-    model = network(extra=lie)
-    answer(write_archive(tmp_path / "best.pt", dump({"model": model})))
+    """Sizes, strides, offsets and counts that lie: taken only where the view stays inside."""
+    lie = Tensor(STORED, tuple(shape), tuple(strides), offset, count, kind)
+    said = answer(write_archive(tmp_path / "best.pt", dump({"model": network(extra=lie)})))
+    assert said != "taken" or numpys_view(shape, strides, offset) is not None
+
+
+@SOME
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=3), st.integers(-2, 1))
+def test_a_view_is_taken_just_where_numpy_takes_it(tmp_path, steps, beyond):
+    """Views that end about where the storage does: refused, or the numbers that numpy sees."""
+    shape, strides = [size for size, _ in steps], [step for _, step in steps]
+    offset = STORED.size + beyond - sum((size - 1) * step for size, step in steps)
+    view = Tensor(STORED, tuple(shape), tuple(strides), offset)
+    path = write_archive(tmp_path / "best.pt", dump({"model": network(extra=view)}))
+    expected = numpys_view(shape, strides, offset)
+    assert (answer(path) == "taken") == (expected is not None)
+    if expected is not None:
+        assert np.array_equal(read_checkpoint(path).model.get("extra"), expected)
 
 
 plain = st.recursive(
@@ -149,6 +186,10 @@ plain = st.recursive(
     ),
     max_leaves=8,
 )  # fmt: skip
+
+
+NAMED = re.compile(r": .*(\bmodel\.\d|\w\.[A-Z]\w+|class names|the head expects)")
+"""A refusal's own words for the place: a layer's number, a part's class, or what is counted."""
 
 
 def parts(part: Any) -> list[New]:
@@ -170,7 +211,8 @@ def test_any_value_of_any_attribute(tmp_path, which, attribute, value, remove, o
         del holder[key]
     else:
         holder[key] = value
-    answer(write_archive(tmp_path / "best.pt", dump({"model": model})))
+    said = answer(write_archive(tmp_path / "best.pt", dump({"model": model})))
+    assert said == "taken" or NAMED.search(said)
 
 
 def test_odd_layers_are_taken(tmp_path):

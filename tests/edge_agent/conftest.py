@@ -1,10 +1,11 @@
-"""Brokers for the agent's tests."""
+"""Brokers for the agent's tests, and permissions that bind root too."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.brokers import MOSQUITTO, Amqtt, Mosquitto
+from tests.rights import without_override
 
 
 def _broker(kind, folder):
@@ -14,6 +15,13 @@ def _broker(kind, folder):
     if MOSQUITTO is None:
         pytest.skip("mosquitto is not installed")
     return Mosquitto(folder)
+
+
+@pytest.fixture
+def permissions_bind():
+    """Root's tests meet `permission denied` as everybody's do."""
+    with without_override():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from edge_agent.backends import (
     ModelFile,
     load_backend,
 )
+from edge_agent.backends.tensorrt import KINDS
 from edge_agent.bundle import EmbeddingSpec, hash_file
 from edge_agent.engines import modules
 from edge_agent.errors import ModelError
@@ -106,38 +109,52 @@ def _pretended(provider: str) -> Runtime:
     return Runtime(provider, lambda: host, cuda if "-" in provider else None)
 
 
-def _real(provider: str) -> Runtime:
-    """The runtime of this machine, or a skip with the reason."""
+GPU_PROVIDERS = tuple(name for name in PROVIDERS if name != "cpu")
+_OF_ONNXRUNTIME = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def _lacks(provider: str) -> str:
+    """What this machine lacks to run a GPU's provider for real; empty where it lacks nothing."""
     if modules.this_gpu() is None:
-        pytest.skip("needs an NVIDIA GPU with a driver")
+        return "needs an NVIDIA GPU with a driver"
     try:
-        if provider in ("tensorrt", "cuda"):
-            names = Host().onnxruntime().get_available_providers()
-            title = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider"}
-            if title[provider] not in names:
-                pytest.skip(f"this onnxruntime has no {title[provider]}")
-        else:
-            modules.load({"tensorrt-native": "tensorrt", "tensorrt-rtx": "trt-rtx"}[provider])
+        title = _OF_ONNXRUNTIME.get(provider)
+        if title is None:
+            modules.load(KINDS[provider])
+        elif title not in Host().onnxruntime().get_available_providers():
+            return f"needs an onnxruntime with the {title}"
     except ModelError as error:
-        pytest.skip(str(error))
+        return str(error)
+    return ""
+
+
+LACKS = {name: _lacks(name) for name in GPU_PROVIDERS}
+
+
+def _cases() -> Iterator[Any]:
+    yield pytest.param(lambda: Runtime("cpu", Host), id="cpu")
+    for name in GPU_PROVIDERS:
+        yield pytest.param(partial(_pretended, name), id=f"{name}-pretended")
+        if not LACKS[name]:  # where it lacks something, `real` skips once, with the reason
+            yield pytest.param(partial(_real, name), id=f"{name}-real", marks=pytest.mark.gpu)
+
+
+def _real(provider: str) -> Runtime:
     return Runtime(provider, Host, exact=2e-3)
 
 
-GPU_PROVIDERS = [name for name in PROVIDERS if name != "cpu"]
-CASES = [
-    pytest.param("cpu", id="cpu"),
-    *(pytest.param(name, id=f"{name}-pretended") for name in GPU_PROVIDERS),
-    *(pytest.param(f"real {n}", id=f"{n}-real", marks=pytest.mark.gpu) for n in GPU_PROVIDERS),
-]
-
-
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=[*_cases()])
 def runtime(request) -> Runtime:
-    """Every runtime in turn: the CPU's for real, the others pretended, and real on a GPU."""
-    name: str = request.param
-    if name == "cpu":
-        return Runtime("cpu", Host)
-    return _real(name.removeprefix("real ")) if name.startswith("real ") else _pretended(name)
+    """The CPU's runtime, the GPU's pretended, and those of them for real that this machine has."""
+    return request.param()
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu) for name in GPU_PROVIDERS])
+def real(request) -> Runtime:
+    """Each of the GPU's runtimes for real, or a skip that says what is missing."""
+    if LACKS[request.param]:
+        pytest.skip(f"{request.param} for real: {LACKS[request.param]}")
+    return _real(request.param)
 
 
 @pytest.fixture

@@ -33,6 +33,15 @@ def test_runs_and_says_what_it_is(backend, runtime):
     assert backend.fallback_reason == ""
 
 
+def test_on_a_gpu_for_real(real, tmp_path, reference):
+    """Where the machine has it, every test here runs on it; elsewhere this one says what lacks."""
+    backend = real.load(model_file(tmp_path))
+    assert (backend.provider, backend.fallback_reason) == (real.provider, "")
+    tensor = random_tensor(3)
+    assert np.abs(backend.run(tensor) - reference(tensor)).max() <= real.exact
+    backend.close()
+
+
 def test_any_number_of_pictures(backend, runtime, reference):
     """Fewer, as many as and more than one run takes, in any order: each equal to its own run."""
     for seed, pictures in enumerate((1, 1, 1, 3, 3, 3, 3, 4, 2, 1, 1, 11, 1)):
@@ -118,9 +127,17 @@ def test_two_at_once_and_closed_in_turn(runtime, tmp_path):
         assert (runtime.cuda.faults, runtime.cuda.held) == ([], 0)
 
 
-def test_closing_twice_is_harmless(backend):
-    """As after an error in the middle of a swap."""
+def test_closing_twice_is_harmless(backend, runtime):
+    """As after an error in the middle of a swap: all is given back at once, nothing twice."""
+    backend.run(random_tensor(1))
     backend.close()
+    if runtime.cuda is not None:
+        assert runtime.cuda.held == 0
+        runtime.cuda.calls.clear()
+    backend.close()
+    assert runtime.cuda is None or runtime.cuda.calls == []
+    with pytest.raises((ModelError, AssertionError)):  # nothing is left that could run
+        backend.run(random_tensor(1))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 4000])

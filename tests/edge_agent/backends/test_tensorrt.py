@@ -25,7 +25,7 @@ from edge_agent.engines.names import ALWAYS, RUNNING, SOMETIMES, find, missing
 from edge_agent.engines.shelf import Shelf
 from edge_agent.errors import ModelError
 from tests.bundles import make_bundle
-from tests.edge_agent.backends.conftest import CONTRACT, model_file, random_tensor
+from tests.edge_agent.backends.conftest import CONTRACT, LACKS, model_file, random_tensor
 from tests.edge_agent.backends.pretend import GPU, PretendTensorrt, build, host_of
 from tests.edge_agent.backends.pretend_cuda import PretendCuda
 
@@ -259,12 +259,8 @@ def test_what_the_builder_compiled_is_what_a_device_looks_for(tmp_path, caplog):
 @pytest.mark.parametrize("options", [NATIVE, RTX], ids=["native", "rtx"])
 def test_an_engine_is_found_again_on_a_gpu(options, tmp_path):
     """Built in a child, kept beside the bundle, loaded without building."""
-    if modules.this_gpu() is None:
-        pytest.skip("needs an NVIDIA GPU with a driver")
-    try:
-        modules.load(tensorrt.KINDS[options.providers[0]])
-    except ModelError as error:
-        pytest.skip(str(error))
+    if lacks := LACKS[options.providers[0]]:
+        pytest.skip(f"{options.providers[0]} for real: {lacks}")
     file = model_file(tmp_path)
     backend = load_backend(file, CONTRACT, options)
     first = backend.run(random_tensor(2))

@@ -186,11 +186,10 @@ def test_a_damaged_capture_can_be_removed(device, capsys):
     assert (code, left(device), err) == (0, [1, 2], "") and "removed 1 capture" in out
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read and remove everything")
 @pytest.mark.parametrize(
     ("path", "arguments"), [(".", ["remove", "--all"]), ("00000001_top_uncertain.json", ["list"])]
 )
-def test_what_is_somebody_else_s(device, capsys, path, arguments):
+def test_what_is_somebody_else_s(permissions_bind, device, capsys, path, arguments):
     """Permission is a clear line of its own, not a damaged capture."""
     place = device.config.captures / path
     place.chmod(0o500 if place.is_dir() else 0)

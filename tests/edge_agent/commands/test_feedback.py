@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 
@@ -122,8 +121,7 @@ def test_labels_of_an_export(device, tmp_path, capsys):
     assert json.loads(call(device, capsys, "report", "--json")[1])["labelled"] == 2
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_file_of_somebody_else(device, capsys):
+def test_a_file_of_somebody_else(permissions_bind, device, capsys):
     """Not permitted is said so."""
     device.config.layout.feedback.chmod(0)
     code, _, err = call(device, capsys, "report")

@@ -1,7 +1,6 @@
 """Scoring pictures on the command line."""
 
 import json
-import os
 
 import cv2
 import numpy as np
@@ -120,8 +119,7 @@ def test_pictures_that_are_none(folder, name, words):
             outcome(folder, "blur.png", reference=name, metrics="ssim")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_picture_without_permission(folder, tmp_path):
+def test_a_picture_without_permission(permissions_bind, folder, tmp_path):
     """Said as such."""
     path = tmp_path / "mine.png"
     cv2.imwrite(str(path), np.zeros((40, 40, 3), np.uint8))

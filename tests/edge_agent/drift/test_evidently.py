@@ -65,7 +65,9 @@ def test_the_cases_hold_what_matters():
 def test_the_kept_values_are_evidentlys():
     """Where evidently can be imported, it says the same again."""
     pytest.importorskip(
-        "evidently", exc_type=ImportError, reason="does not import beside pandas 3: own environment"
+        "evidently",
+        exc_type=ImportError,
+        reason="evidently does not import beside pandas 3; evidently_values.py says how to ask it",
     )
     for again, kept in zip(evidently_values.document()["cases"], KEPT["cases"], strict=True):
         assert again == pytest.approx(kept, rel=1e-12)

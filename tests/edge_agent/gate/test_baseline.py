@@ -1,7 +1,6 @@
 """The baseline's files: what is written is what is read, and nothing half."""
 
 import json
-import os
 import shutil
 
 import cv2
@@ -159,8 +158,7 @@ def test_a_cut_between_its_files_leaves_the_old_one(folder, tmp_path):
     )
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(permissions_bind, tmp_path):
     """One clear error."""
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError):

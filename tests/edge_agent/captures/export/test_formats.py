@@ -142,7 +142,10 @@ def test_label_studio_tasks_fit_their_interface(written):
 
 def test_label_studio_s_own_check(written):
     """The SDK's validation of interface and predictions, where it is installed."""
-    sdk = pytest.importorskip("label_studio_sdk.label_interface", reason="label-studio-sdk")
+    sdk = pytest.importorskip(
+        "label_studio_sdk.label_interface",
+        reason="needs label-studio-sdk, 500 MB that the test extra leaves out: pip install it",
+    )
     root = written("label-studio")
     interface = sdk.LabelInterface((root / "labeling.xml").read_text())
     interface.validate()
