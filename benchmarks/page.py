@@ -112,7 +112,12 @@ def measure(folder: Path, *, rounds: int, seconds: float = ROUND_S) -> list[tupl
     settings, loaded = replayed(folder)
     images, kept = line.full_hd(), list[Seen]()
     kept_words = Intake(
-        folder / "feedback.sqlite", folder, frozenset(), lambda *_: None, times=dict
+        folder / "feedback.sqlite",
+        folder,
+        frozenset(),
+        lambda *_: None,
+        remind=lambda *_: None,
+        times=dict,
     )
     page = LivePage(settings, Address("127.0.0.1", 0), "b00c", kept_words)
     holder = FixedRelease(lambda: loaded).holder

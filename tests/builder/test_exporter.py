@@ -12,6 +12,7 @@ from builder.checkpoint import read_checkpoint
 from builder.cli import main
 from builder.errors import GraphError
 from builder.exporter import export_onnx, exportable
+from builder.graph import serialized
 from builder.worker import run_worker
 from edge_agent.bundle import Bundle
 from edge_agent.detection import selftest
@@ -43,10 +44,7 @@ def test_another_detector_becomes_a_proven_bundle(eight, frames, tmp_path, capsy
     assert (bundle.manifest.head, bundle.manifest.source["exporter"]) == ("yolov5u", "ultralytics")
     assert selftest.run(bundle).ok
     again = export_onnx(exportable(read_checkpoint(eight)), height=64, width=96)
-    assert (
-        again.SerializeToString(deterministic=True)
-        == (bundle.root / "model/fp32.onnx").read_bytes()
-    )
+    assert b"".join(serialized(again)) == (bundle.root / "model/fp32.onnx").read_bytes()
 
 
 @pytest.fixture(scope="module")

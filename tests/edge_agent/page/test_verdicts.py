@@ -37,7 +37,12 @@ class Line:
         self.watch = Watch(["top"], self.clock)
         self.shown = Shown("b00c", self.clock)
         self.intake = Intake(
-            self.path, folder / "captures", frozenset({"top"}), lambda *_: None, times=dict
+            self.path,
+            folder / "captures",
+            frozenset({"top"}),
+            lambda *_: None,
+            remind=lambda *_: None,
+            times=dict,
         )
         self.intake.start()
         self.verdicts = Verdicts(
