@@ -25,7 +25,7 @@ from edge_agent.bundle import Bundle
 from edge_agent.detection.detector import Detector
 from edge_agent.drift.camera import CameraWatch, Glance
 from edge_agent.drift.grouping import BLOCK
-from edge_agent.drift.layout import FEATURES, Layout, values_of
+from edge_agent.drift.layout import FEATURES, Layout
 from edge_agent.drift.memory import Memory, Release
 from edge_agent.gate import Baseline, Gate
 
@@ -128,15 +128,7 @@ def _glances(home: Path, number: int) -> list[Glance]:
 def _bins(clip: list[Glance], layout: Layout, confidence: float) -> Bins:
     made = np.full((len(clip), len(FEATURES)), NOTHING, np.int16)
     for row, frame in zip(made, clip, strict=True):
-        values = values_of(
-            frame.detections,
-            confidence=confidence,
-            size=frame.size,
-            statistics=frame.statistics,
-            ssim=frame.ssim,
-            seq=frame.seq,
-            embedded=frame.embedded,
-        )
+        values = frame.values(confidence)
         known = {name: value for name, value in values.items() if value == value}
         row[: len(known)] = layout.indices(known)
     return made

@@ -52,39 +52,55 @@ def choose_frames(
         In the order of the pictures.
     """
     least, most = (wanted, wanted) if wanted else (LEAST, MOST)
-    pool = [sighting for sighting in sightings if sighting.steady] or list(sightings)
-    chosen: dict[str, str] = {}
+    picks = _Picks([one for one in sightings if one.steady] or list(sightings), classes)
     room = most // _ROOM
-
-    def take(why: str, rank: Callable[[Sighting], float | None]) -> None:
-        """Add the frame that ranks highest; a rank of None keeps a frame out."""
-        ranks = [(value, one.name) for one in pool if (value := rank(one)) is not None]
-        ranks = [(value, name) for value, name in ranks if name not in chosen]
-        if ranks:
-            chosen[max(ranks, key=lambda pair: pair[0])[1]] = why
-
     if room >= 1:
-        take("crowded", lambda one: one.reported if one.reported > 1 else None)
+        picks.best("crowded", lambda one: one.reported if one.reported > 1 else None)
     if room >= 2:
-        take("empty", lambda one: None if one.reported else -one.top)
+        picks.best("empty", lambda one: None if one.reported else -one.top)
     kept = min(_NEAR, max(0, room - 2))
-    shows = _shows(pool)
-
-    def show_classes(places: int) -> None:
-        seen = {kind for name in chosen for kind in shows[name]}
-        for name, kinds in cover(shows, seen, most=places).items():
-            chosen[name] = _words(classes[kind] for kind in kinds)
-
-    show_classes(most - len(chosen) - kept)
+    picks.show_classes(most - len(picks.why) - kept)
     for _ in range(kept):
-        take("near the threshold", lambda one: -one.nearest if one.nearest < _NEAR_SCORE else None)
-    show_classes(most - len(chosen))
-    rest = [one.name for one in pool if one.name not in chosen]
-    left = min(max(0, least - len(chosen)), len(rest))
-    for index in range(left):
-        chosen[rest[index * len(rest) // left]] = "spread over the images"
-    order = {one.name: index for index, one in enumerate(sightings)}
-    return [Choice(name, chosen[name]) for name in sorted(chosen, key=order.__getitem__)]
+        picks.best(
+            "near the threshold", lambda one: -one.nearest if one.nearest < _NEAR_SCORE else None
+        )
+    picks.show_classes(most - len(picks.why))
+    picks.spread(least - len(picks.why))
+    return [Choice(one.name, picks.why[one.name]) for one in sightings if one.name in picks.why]
+
+
+class _Picks:
+    """Frames that are chosen step by step out of a pool.
+
+    Attributes:
+        why: the chosen ones' names with what each is there for.
+    """
+
+    def __init__(self, pool: Sequence[Sighting], classes: Sequence[str]) -> None:
+        self._pool, self._classes, self._shows = pool, classes, _shows(pool)
+        self.why: dict[str, str] = {}
+
+    def best(self, why: str, rank: Callable[[Sighting], float | None]) -> None:
+        """Add the frame that ranks highest; a rank of None keeps a frame out."""
+        ranks = [(value, one.name) for one in self._left() if (value := rank(one)) is not None]
+        if ranks:
+            self.why[max(ranks, key=lambda pair: pair[0])[1]] = why
+
+    def show_classes(self, places: int) -> None:
+        """Add what shows classes that no chosen frame shows, as far as the places go."""
+        seen = {kind for name in self.why for kind in self._shows[name]}
+        for name, kinds in cover(self._shows, seen, most=places).items():
+            self.why[name] = _words(self._classes[kind] for kind in kinds)
+
+    def spread(self, places: int) -> None:
+        """Add others at even distances in the order of the pictures."""
+        rest = self._left()
+        count = min(max(0, places), len(rest))
+        for index in range(count):
+            self.why[rest[index * len(rest) // count].name] = "spread over the images"
+
+    def _left(self) -> list[Sighting]:
+        return [one for one in self._pool if one.name not in self.why]
 
 
 def _shows(pool: Sequence[Sighting]) -> dict[str, dict[int, float]]:

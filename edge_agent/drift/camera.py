@@ -52,6 +52,18 @@ class Glance:
     at: float
     embedded: Mapping[str, float] = field(default_factory=dict)
 
+    def values(self, confidence: float) -> dict[str, float]:
+        """Its value of each feature (`values_of`), with detections reported from `confidence`."""
+        return values_of(
+            self.detections,
+            confidence=confidence,
+            size=self.size,
+            statistics=self.statistics,
+            ssim=self.ssim,
+            seq=self.seq,
+            embedded=self.embedded,
+        )
+
 
 class CameraWatch:
     """One camera of one release.
@@ -130,15 +142,7 @@ class CameraWatch:
         self._next = now + self.spacing.seconds
         if self._began is None:
             self._began = now - self._gathering.seconds
-        values = values_of(
-            frame.detections,
-            confidence=confidence,
-            size=frame.size,
-            statistics=frame.statistics,
-            ssim=frame.ssim,
-            seq=frame.seq,
-            embedded=frame.embedded,
-        )
+        values = frame.values(confidence)
         hour = time.localtime(frame.at).tm_hour
         self._gathering.add(values, hour, seconds=now - self._began, at=frame.at)
         if (block := self._gathering.full()) is not None:

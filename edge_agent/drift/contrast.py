@@ -63,21 +63,15 @@ def likelihood_ratio(
     return Measured(_known(x, known), np.zeros_like(n), _known(effect, known))
 
 
-def trend(first: Counts, second: Counts) -> Measured:
-    """A shift of an ordered feature: the rank-sum test over bins (Wilcoxon), one degree of freedom.
+def trends(first: Counts, second: Counts, starts: npt.NDArray[np.intp]) -> Measured:
+    """Shifts of ordered features: the rank-sum test over bins (Wilcoxon), one degree of freedom.
 
     Its tail is that of Cramér's theorem (Petrov, Sums of Independent Random Variables, 1975,
     chapter VIII): normal, times exp(skewness * z^3 / 6). The effect is the shift in standard
     deviations of the ranks; its sign says where to.
-    """
-    return Measured(*(one[..., 0] for one in trends(first, second, np.zeros(1, np.intp))))
-
-
-def trends(first: Counts, second: Counts, starts: npt.NDArray[np.intp]) -> Measured:
-    """`trend` of several features whose bins lie one behind the other.
 
     Args:
-        first: (..., size) counts.
+        first: (..., size) counts, the features' bins one behind the other.
         second: the same shape.
         starts: (features,) first bin of each.
 

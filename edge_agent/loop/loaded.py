@@ -136,24 +136,12 @@ def load_release(
         ConfigError: when a threshold names a class that it does not have.
         ModelError: when the model cannot be loaded or run.
     """
-    bundle = Bundle.open(root)
+    bundle = _open(root, digest)
     manifest = bundle.manifest
-    if digest and manifest.digest != digest:
-        raise BundleError(
-            f"{root}: its manifest is {manifest.digest[:12]}…, not {digest[:12]}…; install it again"
-        )
     limit = limit_of(manifest, model.thresholds)
     profile = Profile.of(bundle, model.variant)
     projection = Projection.of(bundle)
-    detector = Detector.load(
-        bundle,
-        variant=model.variant,
-        providers=model.providers,
-        fallback=model.fallback,
-        threads=model.threads,
-    )
-    detector.warm_up(together=pictures_at_once(config, model, manifest))
-    give_memory_back()
+    detector = _warm_detector(config, model, bundle)
     loaded = Loaded(
         model=model.name,
         digest=manifest.digest,
@@ -174,6 +162,29 @@ def load_release(
     path = config.layout.slices(model.name, manifest.digest)
     loaded.slice_memory = SliceMemory(path, loaded.slices, disk or AtOnce(), clock=clock)
     return loaded
+
+
+def _open(root: Path, digest: str) -> Bundle:
+    bundle = Bundle.open(root)
+    found = bundle.manifest.digest
+    if digest and found != digest:
+        raise BundleError(
+            f"{root}: its manifest is {found[:12]}…, not {digest[:12]}…; install it again"
+        )
+    return bundle
+
+
+def _warm_detector(config: Config, model: Model, bundle: Bundle) -> Detector:
+    detector = Detector.load(
+        bundle,
+        variant=model.variant,
+        providers=model.providers,
+        fallback=model.fallback,
+        threads=model.threads,
+    )
+    detector.warm_up(together=pictures_at_once(config, model, bundle.manifest))
+    give_memory_back()
+    return detector
 
 
 def pictures_at_once(config: Config, model: Model, manifest: Manifest) -> int:

@@ -60,26 +60,10 @@ def actions(
         masks: camera id -> what is blackened before its picture is written.
         intake: keeps what inspectors say.
     """
-    by_id = {camera.camera.id: camera for camera in cameras}
-
-    def worker(name: str) -> CameraWorker:
-        if name not in by_id:
-            raise SourceError(f"there is no camera {name}, but {', '.join(sorted(by_id))}")
-        return by_id[name]
 
     def sync(command: Command) -> Outcome:
         write_atomic(layout.look_now, f"{command.id}\n".encode(), durable=False)
         return Outcome("done", "the updater was asked to look at the repository now")
-
-    def snapshot(command: Command) -> Later:
-        place = snapshots.next(worker(command.camera).camera.id)
-        path = layout.snapshots / f"{command.id}.jpg"
-        mask = masks.get(command.camera)
-        return lambda: _save(covered(place[0], mask), path) if place else None
-
-    def restart_source(command: Command) -> Outcome:
-        worker(command.camera).restart()
-        return Outcome("done", f"camera {command.camera} is opened anew")
 
     def interval(command: Command) -> Outcome:
         set_interval(command.window_s, command.for_s)
@@ -92,13 +76,35 @@ def actions(
         word = intake.put(command.judgement)
         return lambda: _kept(word.result()) if word.done() else None
 
-    return {
-        "sync": sync,
-        "snapshot": snapshot,
-        "restart-source": restart_source,
-        "set-interval": interval,
-        "feedback": feedback,
-    }
+    of_cameras = _camera_actions(layout, cameras, snapshots, masks)
+    return {"sync": sync, "set-interval": interval, "feedback": feedback, **of_cameras}
+
+
+def _camera_actions(
+    layout: Layout,
+    cameras: Sequence[CameraWorker],
+    snapshots: Snapshots,
+    masks: Mapping[str, Mask],
+) -> Mapping[str, Action]:
+    """Those of the kinds that name a camera; raise `SourceError` where it is none of these."""
+    by_id = {camera.camera.id: camera for camera in cameras}
+
+    def worker(name: str) -> CameraWorker:
+        if name not in by_id:
+            raise SourceError(f"there is no camera {name}, but {', '.join(sorted(by_id))}")
+        return by_id[name]
+
+    def snapshot(command: Command) -> Later:
+        place = snapshots.next(worker(command.camera).camera.id)
+        path = layout.snapshots / f"{command.id}.jpg"
+        mask = masks.get(command.camera)
+        return lambda: _save(covered(place[0], mask), path) if place else None
+
+    def restart_source(command: Command) -> Outcome:
+        worker(command.camera).restart()
+        return Outcome("done", f"camera {command.camera} is opened anew")
+
+    return {"snapshot": snapshot, "restart-source": restart_source}
 
 
 def _kept(taken: Taken) -> Outcome:

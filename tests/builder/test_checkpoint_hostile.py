@@ -64,6 +64,7 @@ def test_the_corpus_is_armed(tmp_path):
     for value in (SYSTEM, Raw(b"(X\x0e\x00\x00\x00touch executedios\nsystem\n")):
         script = f"import pickle; pickle.loads({b'' + bare(value) + b'.'!r})"
         subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+        assert (tmp_path / "executed").exists()
         (tmp_path / "executed").unlink()
 
 

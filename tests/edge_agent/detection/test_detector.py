@@ -1,5 +1,6 @@
 """A whole bundle: pictures in, detections out."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -106,6 +107,14 @@ def test_a_strange_frame_leaves_the_detector_usable(detector):
 
 
 def test_any_picture_size(detector):
-    """From one pixel to a wide strip nothing fails."""
-    for shape in ((1, 1), (1, 500), (500, 1), (720, 1280)):
-        detector.detect(np.full((*shape, 3), 90, np.uint8))
+    """From one pixel to a wide strip: judged, and what is found lies inside of the picture."""
+    scene = frame(0, squares=3)
+    sizes = ((1, 1), (1, 500), (500, 1), (720, 1280), (640, 640))
+    cut = scene[28:, 16:]  # through the first square: its box would begin left of the picture
+    for picture in (*(cv2.resize(scene, (width, height)) for height, width in sizes), cut):
+        result = detector.detect(picture)
+        x0, y0, x1, y1 = result.detections[:, :4].T
+        assert not result.nonfinite
+        assert np.all((x0 >= 0) & (y0 >= 0) & (x0 < x1) & (y0 < y1))
+        assert np.all((x1 <= picture.shape[1]) & (y1 <= picture.shape[0]))
+    assert 0 in x0

@@ -8,13 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from edge_agent.drift.contrast import largest_share, likelihood_ratio, trend
+from edge_agent.drift.contrast import Measured, largest_share, likelihood_ratio, trends
 from edge_agent.drift.grouping import Grouping, groups_of
 from edge_agent.drift.scan import SCALES
 from tests.edge_agent.drift.streams import LAYOUT, blocks
 
 A = np.array([120, 300, 410, 90, 80])
 B = np.array([40, 70, 130, 60, 30])
+
+
+def trend(first, second):
+    """`trends` of one feature."""
+    return Measured(*(one[..., 0] for one in trends(first, second, np.zeros(1, np.intp))))
 
 
 def test_the_likelihood_ratio_is_scipys():

@@ -166,25 +166,27 @@ class Silent:
     def __init__(self):
         self.skipped = {}
         self.finished = False
-        self._closed = threading.Event()
+        self.closed = threading.Event()
         self._given = False
 
     def read(self):
         if self._given:
-            self._closed.wait(60)
+            self.closed.wait(60)
             return None
         self._given = True
         return Frame(frame(0), time.time(), 1, "top")
 
     def close(self):
-        self._closed.set()
+        self.closed.set()
 
 
 def test_a_silent_thread_is_given_up_too(tmp_path, bundle):
     """Live sources that are read in this process have the same watchdog."""
     with Life(tmp_path, bundle, "shm:x", lambda *_: Silent(), stall_s=0.4) as life:
-        wait_for(lambda: life.kinds().count("source.lost") >= 1)
-        wait_for(lambda: len(life.opened) >= 2)
+        wait_for(lambda: "source.restored" in life.kinds())
+        assert life.kinds()[:2] == ["source.degraded", "source.lost"]
+        assert "no frame for" in life.events[1]["text"]
+        assert life.opened[0].closed.is_set() and len(life.opened) >= 2
 
 
 def test_a_recording_may_be_silent(tmp_path, bundle):
@@ -261,7 +263,7 @@ class Mute(Silent):
     """Opens and gives nothing."""
 
     def read(self):
-        self._closed.wait(60)
+        self.closed.wait(60)
 
 
 def test_frames_before_a_loss_do_not_speak_for_the_next_opening(tmp_path, bundle):

@@ -15,6 +15,7 @@ from edge_agent.errors import ModelError, StorageError
 from edge_agent.layout import Layout
 from edge_agent.loop.follow import POLL_S, Follower, Holder, Option, plan
 from edge_agent.slots import MAX_STARTS, Journal, Slot, State
+from tests.edge_agent.away import Away
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 digests = st.sampled_from(["", A, B, C])
@@ -274,22 +275,6 @@ def test_a_release_in_use_is_not_handed_out():
     holder.give_back(next_frame)
     holder.give_back(inside)
     assert holder.collect() == [old] and holder.collect() == []
-
-
-class Away:
-    """A disk that does its errands when the test says so."""
-
-    def __init__(self):
-        self.errands = {}
-
-    def do(self, name, errand):
-        self.errands[name] = errand
-        return True
-
-    def come(self):
-        errands, self.errands = self.errands, {}
-        for errand in errands.values():
-            errand()
 
 
 def test_a_poll_never_waits_for_the_disk(bench):

@@ -14,6 +14,7 @@ from edge_agent.policy.expression import parse
 from edge_agent.policy.memory import Memory
 from edge_agent.policy.rules import CAPTURE, REFERENCE, RETRAIN, ROLLBACK, STOP, Rule
 from edge_agent.triage import CAMERA, ENGINE, MODEL, SCENE, Finding
+from tests.edge_agent.away import Away
 
 
 class Recorded:
@@ -257,22 +258,6 @@ def test_references_that_are_none_are_damage(tmp_path, rows):
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"references": rows}))
     with pytest.raises(StorageError, match="references"):
         room.memory.read()
-
-
-class Away:
-    """A disk that does its errands when the test says so."""
-
-    def __init__(self):
-        self.errands = {}
-
-    def do(self, name, errand):
-        self.errands[name] = errand
-        return True
-
-    def come(self):
-        errands, self.errands = self.errands, {}
-        for errand in errands.values():
-            errand()
 
 
 def test_alerts_do_not_wait_for_the_disk(tmp_path):

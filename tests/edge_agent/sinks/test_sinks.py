@@ -102,8 +102,11 @@ def test_nothing_is_lost_when_nobody_answers_at_first(tmp_path, voice):
     one = voice(f"mqtt://127.0.0.1:{port}")
     one.telemetry.send([window(1)])
     one.wait("unreachable: ")
+    assert len(one.outbox) == 1
     with Mosquitto(tmp_path, port):
         one.wait("connected")
+        one.drained()
+    assert (len(one.outbox), one.outbox.dropped) == (0, 0)
 
 
 def test_a_restart_of_the_agent_sends_what_the_last_one_left(tmp_path, mosquitto):
@@ -134,9 +137,13 @@ def test_a_wrong_password_is_a_named_state(tmp_path, voice):
     extra = ("allow_anonymous false", f"password_file {passwords}")
     with Mosquitto(tmp_path, extra=extra) as broker:
         one = voice(broker.url, username=DEVICE, password_file=secret)
+        one.telemetry.send([window(1)])
         one.wait("refused: not authorized")
+        assert len(one.outbox) == 1
         secret.write_text("right\n")
         one.wait("connected")
+        one.drained()
+        assert len(one.outbox) == 0
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -157,7 +164,9 @@ def test_a_broker_that_accepts_and_never_answers_is_a_named_state(voice):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"mqtt://127.0.0.1:{deaf.getsockname()[1]}"
         one = voice(url, limits=Limits(answer_s=0.2))
-        one.wait("no answer: ")
+        one.telemetry.send([window(1)])
+        one.wait("no answer: 0.2 s after CONNECT")
+        assert len(one.outbox) == 1
 
 
 def test_a_broker_that_waits_for_more_of_mqtt_5_gets_3_1_1(tmp_path, voice):
@@ -171,7 +180,10 @@ def test_a_broker_that_waits_for_more_of_mqtt_5_gets_3_1_1(tmp_path, voice):
             username=demo_broker.USERNAME,
             password_file=broker.password_file,
         )
+        one.telemetry.send([window(1)])
         one.wait("connected")
+        one.drained()
+        assert len(one.outbox) == 0
     finally:
         broker.stop()
 

@@ -159,6 +159,8 @@ def test_a_half_open_link_is_noticed_and_left(tmp_path, voice, protocol):
         link.mend()
         heard.wait(lambda _: len(heard.on(METRICS_SYSTEM)) >= 1)
         one.drained()
+        one.wait("connected")
+        assert len(one.outbox) == 0
         link.close()
 
 
@@ -225,10 +227,12 @@ def test_tls_and_an_acl_by_the_certificates_name(tmp_path, voice, certificates):
         one.telemetry.send([window(1)])
         one.wait("connected")
         one.drained()
+        assert one.outbox.counts().get("denied", 0) == 0 and one.outbox.aside == 0
         one.close()
         other = voice(url, device="cell-4", ca=certificates / "ca.pem", limits=QUICK, **keys)
         other.telemetry.send([window(2)])
         other.wait("denied: not authorized")
+        assert len(other.outbox) == 1
 
 
 def test_a_fault_in_the_connections_thread_does_not_end_it(tmp_path, voice):
