@@ -23,7 +23,7 @@ from builder.look import Look
 from builder.runner import Runner
 from edge_agent.detection.decode import Floats
 from edge_agent.detection.preprocess import Image, Placement
-from edge_agent.errors import storage_errors
+from edge_agent.errors import ModelError, storage_errors
 
 _ADVICE = "build with --prove never"
 _END_S = 5.0
@@ -53,41 +53,71 @@ def original(
             cwd=name, env=worker.environment(Path(name)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
         )  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
-        questions, answers, late = process.stdin, process.stdout, Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        def ask(tensor: Floats) -> Floats:
-            watchdog = Timer(worker.TIMEOUT_S, end)
-            watchdog.daemon = True  # Ctrl-C in the middle of a start must not wait for its end
-            try:
-                watchdog.start()
-                questions.write(np.ascontiguousarray(tensor, np.float32).data)
-                questions.flush()
-                return _answer(answers, output)
-            except ValueError as error:
-                raise worker.failed("run", checkpoint, str(error), None, _ADVICE) from None
-            except (OSError, EOFError):  # it has ended, or is about to
-                code = _end_of(process)
-                if late.is_set():
-                    raise worker.too_late(checkpoint, _ADVICE) from None
-                said.seek(0)
-                text = said.read().decode("utf-8", "replace")
-                raise worker.failed("run", checkpoint, text, code, _ADVICE) from None
-            finally:
-                watchdog.cancel()
-
+        network = _Original(checkpoint, output, process, said)
         try:
-            yield ask
+            yield network.ask
         finally:
-            process.kill()
-            process.wait()
-            answers.close()
-            with suppress(OSError):  # what was not sent when it died
-                questions.close()
+            network.end()
+
+
+class _Original:
+    """A running worker, asked one tensor at a time.
+
+    Args:
+        checkpoint: for messages.
+        output: shape of its answers.
+        process: the worker, with pipes.
+        said: its stderr.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        output: tuple[int, ...],
+        process: subprocess.Popen[bytes],
+        said: IO[bytes],
+    ) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._checkpoint, self._output = checkpoint, output
+        self._process, self._said = process, said
+        self._questions, self._answers = process.stdin, process.stdout
+        self._late = Event()
+
+    def ask(self, tensor: Floats) -> Floats:
+        """The raw output for one tensor; raises `ModelError`."""
+        watchdog = Timer(worker.TIMEOUT_S, self._give_up)
+        watchdog.daemon = True  # Ctrl-C in the middle of a start must not wait for its end
+        try:
+            watchdog.start()
+            self._questions.write(np.ascontiguousarray(tensor, np.float32).data)
+            self._questions.flush()
+            return _answer(self._answers, self._output)
+        except ValueError as error:
+            raise worker.failed("run", self._checkpoint, str(error), None, _ADVICE) from None
+        except (OSError, EOFError):  # it has ended, or is about to
+            raise self._ended() from None
+        finally:
+            watchdog.cancel()
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._answers.close()
+        with suppress(OSError):  # what was not sent when it died
+            self._questions.close()
+
+    def _give_up(self) -> None:
+        self._late.set()
+        self._process.kill()
+
+    def _ended(self) -> ModelError:
+        code = _end_of(self._process)
+        if self._late.is_set():
+            return worker.too_late(self._checkpoint, _ADVICE)
+        self._said.seek(0)
+        text = self._said.read().decode("utf-8", "replace")
+        return worker.failed("run", self._checkpoint, text, code, _ADVICE)
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> int:
